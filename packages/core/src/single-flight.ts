@@ -1,0 +1,155 @@
+import { AbortedError, RejectedError } from './errors.ts';
+import { optionReader } from './options.ts';
+
+/** What the work of a flight is given. */
+export interface FlightContext {
+  /** Aborts when every waiter has left. Made when first read. */
+  readonly signal: AbortSignal;
+}
+
+/** What {@link singleFlight} takes. */
+export interface SingleFlightOptions {
+  /** How many keys may be in flight at once. Default 100,000. */
+  readonly maxKeys?: number;
+}
+
+/** What {@link SingleFlight.run} takes besides key and work. */
+export interface FlightOptions {
+  /** Lets this waiter leave; the others, and the work, go on while one of them stays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs one piece of work a key at a time, for everybody who asks for it meanwhile. */
+export interface SingleFlight<Key, Value> {
+  /**
+   * Starts `work` for `key`, or joins the flight that is under way; all who joined settle alike.
+   *
+   * A flight ends when its work settles: the next call starts anew, also after a failure.
+   * Cost of joining without a signal: one map look-up; the promise is shared.
+   *
+   * @throws RejectedError (HOTPATH_FLIGHTS_FULL) when `maxKeys` keys are in flight.
+   * @throws The signal's reason, untouched.
+   */
+  run(
+    key: Key,
+    work: (context: FlightContext) => PromiseLike<Value> | Value,
+    options?: FlightOptions,
+  ): Promise<Value>;
+  /** Whether a flight for `key` is under way. */
+  has(key: Key): boolean;
+  /** Forgets the flight for `key`: those who joined still get its result, the next call starts anew. */
+  forget(key: Key): boolean;
+  /** How many keys are in flight. */
+  readonly size: number;
+}
+
+class Flight<Value> implements FlightContext {
+  promise: Promise<Value> | undefined;
+  waiters = 0;
+  #controller: AbortController | undefined;
+  #abandoned: AbortedError | undefined;
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abandoned !== undefined) this.#controller.abort(this.#abandoned);
+    }
+    return this.#controller.signal;
+  }
+
+  abandon(): void {
+    this.#abandoned = new AbortedError('HOTPATH_FLIGHT_ABANDONED', 'every waiter of this flight has left');
+    this.#controller?.abort(this.#abandoned);
+  }
+}
+
+/**
+ * Makes a single-flight group: concurrent calls with one key share one run of the work.
+ *
+ * @throws TypeError or RangeError when an option is wrong.
+ */
+export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): SingleFlight<Key, Value> {
+  const read = optionReader('singleFlight', options);
+  const maxKeys = read.integer('maxKeys', 100_000, { min: 1 });
+  read.end();
+  const flights = new Map<Key, Flight<Value>>();
+
+  function start(key: Key, work: (context: FlightContext) => PromiseLike<Value> | Value): Flight<Value> {
+    const flight = new Flight<Value>();
+    const end = (): void => {
+      // A flight that everybody left may have been replaced by a newer one.
+      if (flights.get(key) === flight) flights.delete(key);
+    };
+    flights.set(key, flight);
+    flight.promise = new Promise<Value>((resolve, reject) => {
+      let result: PromiseLike<Value> | Value;
+      try {
+        result = work(flight);
+      } catch (error) {
+        end();
+        reject(error);
+        return;
+      }
+      Promise.resolve(result).then(
+        (value) => {
+          end();
+          resolve(value);
+        },
+        (error) => {
+          end();
+          reject(error);
+        },
+      );
+    });
+    return flight;
+  }
+
+  function waitWithSignal(key: Key, flight: Flight<Value>, signal: AbortSignal): Promise<Value> {
+    return new Promise<Value>((resolve, reject) => {
+      const leave = (): void => {
+        reject(signal.reason);
+        if (--flight.waiters > 0) return;
+        if (flights.get(key) === flight) flights.delete(key);
+        flight.abandon();
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      (flight.promise as Promise<Value>).then(
+        (value) => {
+          signal.removeEventListener('abort', leave);
+          resolve(value);
+        },
+        (error) => {
+          signal.removeEventListener('abort', leave);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  return {
+    run(key, work, flightOptions) {
+      const signal = flightOptions?.signal;
+      if (signal?.aborted) return Promise.reject(signal.reason);
+      let flight = flights.get(key);
+      // A flight without a promise is one whose work asked for its own key, synchronously.
+      if (flight === undefined || flight.promise === undefined) {
+        if (flights.size >= maxKeys) {
+          return Promise.reject(
+            new RejectedError(
+              'HOTPATH_FLIGHTS_FULL',
+              `${maxKeys} keys are in flight, the most that are allowed`,
+            ),
+          );
+        }
+        flight = start(key, work);
+      }
+      flight.waiters++;
+      return signal === undefined ? (flight.promise as Promise<Value>) : waitWithSignal(key, flight, signal);
+    },
+    has: (key) => flights.has(key),
+    forget: (key) => flights.delete(key),
+    get size() {
+      return flights.size;
+    },
+  };
+}

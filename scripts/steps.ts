@@ -1,0 +1,28 @@
+import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root: string = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Packages in build order: each imports only from those before it. */
+export const packages = ['core', 'constitution', 'resilience', 'cache', 'http', 'postgres'] as const;
+
+/** Runs a command of the workspace on the Node that runs this script; resolves with its exit code. */
+export function run(command: string, args: readonly string[], cwd: string = root): Promise<number> {
+  const path = `${dirname(process.execPath)}:${join(cwd, 'node_modules', '.bin')}:${join(root, 'node_modules', '.bin')}:${process.env.PATH}`;
+  const child = spawn(command, args, { cwd, stdio: 'inherit', env: { ...process.env, PATH: path } });
+  const forward = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  const ignore = (): void => {};
+  process.on('SIGTERM', forward);
+  process.on('SIGINT', ignore);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      process.off('SIGTERM', forward);
+      process.off('SIGINT', ignore);
+      resolve(signal === null ? (code ?? 1) : 1);
+    });
+  });
+}
