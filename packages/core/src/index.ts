@@ -1,4 +1,12 @@
 export {
+  type BatchContext,
+  type Batcher,
+  type BatcherOptions,
+  type BatcherStats,
+  type BatchLoader,
+  batcher,
+} from './batcher.ts';
+export {
   type Clock,
   type Milliseconds,
   type RandomSource,
@@ -22,6 +30,17 @@ export {
   UnavailableError,
   UpstreamError,
 } from './errors.ts';
+export {
+  GatherError,
+  type GatherLimits,
+  type GatherMode,
+  type GatherOptions,
+  type GatherOutcome,
+  type GatherProgress,
+  gather,
+} from './gather.ts';
+export type { GatherContext, GatherItems, GatherResult, GatherWorker } from './gather-run.ts';
+export { type GatherStreamOptions, gatherStream } from './gather-stream.ts';
 export { describe, type OptionRange, type OptionReader, optionReader } from './options.ts';
 export {
   abortable,
