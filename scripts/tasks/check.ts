@@ -6,6 +6,7 @@ import { packages, root, run } from '../steps.ts';
 const steps: [name: string, step: () => Promise<number>][] = [
   ['format and lint', () => run('biome', ['check', '--error-on-warnings', '.'])],
   ['import directions and cycles', () => run(process.execPath, [join(root, 'scripts/check-imports.ts')])],
+  ['documented errors', () => run(process.execPath, [join(root, 'scripts/errors-page.ts')])],
   ...globSync(
     ['tsconfig.json', '{packages,examples}/*/tsconfig.json', '{testkit,benchmarks}/tsconfig.json'],
     { cwd: root },
