@@ -1,4 +1,11 @@
 export { ServerError, type ServerErrorCode } from './errors.ts';
+export {
+  type Fault,
+  type FaultDirection,
+  type FaultProxy,
+  type StartFaultProxyOptions,
+  startFaultProxy,
+} from './fault-proxy.ts';
 export { type PostgresServer, type StartPostgresOptions, startPostgres } from './postgres.ts';
 export { type RedisServer, type StartRedisOptions, startRedis } from './redis.ts';
 export {
@@ -7,3 +14,4 @@ export {
   startRedisCluster,
   startRedisSentinel,
 } from './redis-groups.ts';
+export { type NodeExit, type NodeProcess, type SpawnNodeOptions, spawnNode } from './spawn-node.ts';
