@@ -1,0 +1,15 @@
+export { type NodeServerOptions, nodeServer, postgresServer, redisServer } from './servers.ts';
+export {
+  type AnySuite,
+  type Bound,
+  type Case,
+  type Contender,
+  defineSuite,
+  type Figures,
+  type Goal,
+  type Role,
+  type RunningServer,
+  type ServerAddress,
+  type ServerStarter,
+  type SetupContext,
+} from './suite.ts';
