@@ -1,0 +1,121 @@
+import { lookup as systemLookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import type { Clock, Milliseconds } from '@hotpath/core';
+
+/** One address of a host. */
+export interface HostAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+}
+
+/** Finds a host's addresses; as `dns.lookup` with `all: true`. */
+export type ResolveHost = (
+  hostname: string,
+  callback: (error: Error | null, addresses: readonly HostAddress[]) => void,
+) => void;
+
+export const resolveWithSystem: ResolveHost = (hostname, callback) => {
+  systemLookup(hostname, { all: true, verbatim: true }, (error, addresses) => {
+    callback(error, error === null ? (addresses as HostAddress[]) : []);
+  });
+};
+
+interface Entry {
+  addresses: readonly HostAddress[];
+  expiresMs: Milliseconds;
+  /** Where the next connection begins in `addresses`. */
+  turn: number;
+  /** Who waits while the host is being looked up. */
+  pending: ((error: Error | null, addresses: readonly HostAddress[]) => void)[] | undefined;
+}
+
+export interface AddressBookOptions {
+  readonly ttlMs: Milliseconds;
+  readonly maxHosts: number;
+  readonly resolve: ResolveHost;
+  readonly clock: Clock;
+}
+
+/**
+ * Addresses of hosts, kept for a while, looked up once however many ask, and handed out in turn.
+ *
+ * Failures are not kept. Each answer begins with another of the host's addresses, so that
+ * connections spread over them; the rest follow, for a connection attempt to fall back on.
+ */
+export class AddressBook {
+  readonly #options: AddressBookOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: AddressBookOptions) {
+    this.#options = options;
+  }
+
+  resolve(
+    hostname: string,
+    callback: (error: Error | null, addresses: readonly HostAddress[]) => void,
+  ): void {
+    const entry = this.#entry(hostname);
+    if (entry.pending !== undefined) {
+      entry.pending.push(callback);
+      return;
+    }
+    if (entry.addresses.length > 0 && this.#options.clock.now() < entry.expiresMs) {
+      callback(null, inTurn(entry));
+      return;
+    }
+    const pending = [callback];
+    entry.pending = pending;
+    this.#options.resolve(hostname, (error, addresses) => {
+      entry.pending = undefined;
+      if (error === null && addresses.length === 0) error = new Error(`no address for ${hostname}`);
+      if (error === null) {
+        entry.addresses = addresses;
+        entry.expiresMs = this.#options.clock.now() + this.#options.ttlMs;
+      }
+      for (const waiter of pending) waiter(error, error === null ? inTurn(entry) : []);
+    });
+  }
+
+  /** In the form of `net.connect`'s option `lookup`; `vet` may refuse the addresses by throwing. */
+  lookup(vet: (addresses: readonly HostAddress[], hostname: string) => void): LookupFunction {
+    return (hostname, options, callback) => {
+      this.resolve(hostname, (error, addresses) => {
+        let usable = addresses;
+        try {
+          if (error === null) {
+            vet(addresses, hostname);
+            if (options.family === 4 || options.family === 6) {
+              usable = addresses.filter((address) => address.family === options.family);
+            }
+            if (usable.length === 0) throw new Error(`no address for ${hostname}`);
+          }
+        } catch (refusal) {
+          error = refusal as Error;
+        }
+        if (error !== null) callback(error, '', 0);
+        else if (options.all) callback(null, [...usable]);
+        else callback(null, usable[0]!.address, usable[0]!.family);
+      });
+    };
+  }
+
+  #entry(hostname: string): Entry {
+    let entry = this.#entries.get(hostname);
+    if (entry === undefined) {
+      for (const [oldest, { pending }] of this.#entries) {
+        if (this.#entries.size < this.#options.maxHosts) break;
+        if (pending === undefined) this.#entries.delete(oldest);
+      }
+      entry = { addresses: [], expiresMs: 0, turn: 0, pending: undefined };
+      this.#entries.set(hostname, entry);
+    }
+    return entry;
+  }
+}
+
+function inTurn(entry: Entry): readonly HostAddress[] {
+  const { addresses } = entry;
+  if (addresses.length === 1) return addresses;
+  const first = entry.turn++ % addresses.length;
+  return [...addresses.slice(first), ...addresses.slice(0, first)];
+}

@@ -1,0 +1,300 @@
+import type { Clock, Milliseconds } from '@hotpath/core';
+import type { Connection } from './connection.ts';
+import { IdleList } from './idle-list.ts';
+import { OriginPool } from './origin-pool.ts';
+import type { Waiter } from './waiter-queue.ts';
+
+/** Makes one connection to an origin, and calls back once. */
+export type Dial = (
+  origin: OriginPool,
+  callback: (error: unknown, connection: Connection | undefined) => void,
+) => void;
+
+export interface ConnectionPoolOptions {
+  readonly maxConnections: number;
+  readonly maxConnectionsPerOrigin: number;
+  readonly maxIdle: number;
+  readonly maxAgeMs: Milliseconds;
+  readonly maxWaitingPerOrigin: number;
+  /** Connections that only origins below their fair share may take. */
+  readonly reserved: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Hands out connections: at most so many in all, the most recently used first, shared fairly among origins.
+ *
+ * Whoever finds none waits in its origin's queue. A connection is begun for each waiter that those
+ * being made will not serve; whoever is first takes whichever connection is free first. Where all
+ * places are taken, an origin with more than its fair share gives up connections as they come back.
+ */
+export class ConnectionPool {
+  readonly #options: ConnectionPoolOptions;
+  readonly #dial: Dial;
+  readonly #idle = new IdleList();
+  /** Origins with waiters. */
+  readonly #waiting = new Set<OriginPool>();
+  readonly #origins = new Set<OriginPool>();
+  readonly #connections = new Set<Connection>();
+  #open = 0;
+  #closing = 0;
+  #pumpScheduled = false;
+  #trimScheduled = false;
+  #closed = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ConnectionPoolOptions, dial: Dial) {
+    this.#options = options;
+    this.#dial = dial;
+  }
+
+  /** Connections that are there or being made. */
+  get open(): number {
+    return this.#open;
+  }
+
+  get idle(): number {
+    return this.#idle.size;
+  }
+
+  addOrigin(url: URL): OriginPool {
+    const origin = new OriginPool(url);
+    this.#origins.add(origin);
+    return origin;
+  }
+
+  removeOrigin(origin: OriginPool): void {
+    this.dropIdle(origin);
+    this.#origins.delete(origin);
+  }
+
+  /** A free connection, if there is one and nobody waits for it. */
+  take(origin: OriginPool): Connection | undefined {
+    return origin.waiters.size === 0 ? this.#takeWithRoom(origin) : undefined;
+  }
+
+  /** Queues a waiter; `false` when its origin's queue is full. */
+  enqueue(origin: OriginPool, waiter: Waiter): boolean {
+    // Those for whom a connection is being made wait for the network, not for a place.
+    if (origin.waiters.size - origin.connecting >= this.#options.maxWaitingPerOrigin) return false;
+    origin.waiters.push(waiter);
+    this.#waiting.add(origin);
+    this.#dialForWaiters();
+    return true;
+  }
+
+  /** Takes a waiter out of its queue; connections begun for it go to others. */
+  leave(origin: OriginPool, waiter: Waiter): void {
+    origin.waiters.remove(waiter);
+    if (origin.waiters.size === 0) this.#waiting.delete(origin);
+  }
+
+  /** Gives a place on a connection back. Waiters get it in a microtask: undici is not done with it yet. */
+  release(connection: Connection): void {
+    const { origin } = connection;
+    connection.inFlight--;
+    origin.inFlight--;
+    if (connection.closing) {
+      if (connection.inFlight === 0) connection.close();
+      return;
+    }
+    if (!connection.usable) return;
+    if (connection.inFlight === 0 && (this.#closed || this.#mustYield(origin))) {
+      this.#close(connection);
+      return;
+    }
+    if (!connection._hasRoom) origin.addWithRoom(connection);
+    if (connection.inFlight === 0) {
+      this.#idle.add(connection);
+      if (this.#idle.size > this.#options.maxIdle) this.#scheduleTrim();
+    }
+    if (this.#waiting.size > 0) this.#schedulePump();
+  }
+
+  /** Closes the idle connections of an origin. */
+  dropIdle(origin: OriginPool): void {
+    for (let connection = this.#idle.oldest; connection !== undefined; ) {
+      const next = connection._idleNext;
+      if (connection.origin === origin) this.#close(connection);
+      connection = next;
+    }
+  }
+
+  /** Takes no more exchanges on this connection, and closes it when those that it holds are done. */
+  retire(connection: Connection): void {
+    if (connection.closing) return;
+    if (connection.inFlight === 0) {
+      this.#close(connection);
+      return;
+    }
+    this.#markClosing(connection);
+    this.#schedulePump();
+  }
+
+  /** A connection's socket is closed. */
+  onClosed(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#idle.remove(connection);
+    connection.origin.removeWithRoom(connection);
+    if (connection.closing) this.#closing--;
+    connection.closing = true;
+    this.#forgetPlace(connection.origin);
+  }
+
+  /** Closes what is idle, now and from now on; resolves when nothing is open any more. */
+  close(): Promise<void> {
+    this.#closed = true;
+    for (let connection = this.#idle.oldest; connection !== undefined; connection = this.#idle.oldest) {
+      this.#close(connection);
+    }
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  #forgetPlace(origin: OriginPool): void {
+    origin.open--;
+    this.#open--;
+    if (this.#open === 0 && this.#closed) this.#onEmpty?.();
+    if (this.#waiting.size > 0) this.#dialForWaiters();
+  }
+
+  #takeWithRoom(origin: OriginPool): Connection | undefined {
+    for (let connection = origin.lastWithRoom; connection !== undefined; connection = origin.lastWithRoom) {
+      if (!connection.usable) {
+        this.#idle.remove(connection);
+        origin.removeWithRoom(connection);
+        continue;
+      }
+      if (this.#options.clock.now() - connection.openedMs > this.#options.maxAgeMs) {
+        this.retire(connection);
+        continue;
+      }
+      connection.inFlight++;
+      origin.inFlight++;
+      origin.dispatched++;
+      this.#idle.remove(connection);
+      if (connection.inFlight >= connection.capacity) origin.removeWithRoom(connection);
+      return connection;
+    }
+    return undefined;
+  }
+
+  #markClosing(connection: Connection): void {
+    connection.closing = true;
+    this.#closing++;
+    this.#idle.remove(connection);
+    connection.origin.removeWithRoom(connection);
+  }
+
+  #close(connection: Connection): void {
+    if (!connection.closing) this.#markClosing(connection);
+    connection.close();
+  }
+
+  #schedulePump(): void {
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    queueMicrotask(() => {
+      this.#pumpScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    for (const origin of this.#waiting) {
+      while (origin.waiters.size > 0) {
+        const connection = this.#takeWithRoom(origin);
+        if (connection === undefined) break;
+        origin.waiters.shift()!.onConnection(connection);
+      }
+      if (origin.waiters.size === 0) this.#waiting.delete(origin);
+    }
+    if (this.#waiting.size > 0) this.#dialForWaiters();
+  }
+
+  #dialForWaiters(): void {
+    for (;;) {
+      const origin = this.#neediest();
+      if (origin === undefined) return;
+      if (this.#open >= this.#options.maxConnections) {
+        // Each connection that closes makes room for one; those on their way count.
+        const idle = this.#closing === 0 ? this.#idle.oldest : undefined;
+        if (idle !== undefined) this.#close(idle);
+        return;
+      }
+      this.#dialFor(origin);
+    }
+  }
+
+  /** The origin that has the fewest connections among those that need one more and may have it. */
+  #neediest(): OriginPool | undefined {
+    const { maxConnections, maxConnectionsPerOrigin, reserved } = this.#options;
+    let best: OriginPool | undefined;
+    for (const origin of this.#waiting) {
+      if (origin.waiters.size <= origin.connecting * origin.exchangesPerConnection) continue;
+      if (origin.open >= maxConnectionsPerOrigin) continue;
+      if (this.#open >= maxConnections - reserved && origin.open >= this.#fairShare()) continue;
+      if (best === undefined || origin.open < best.open) best = origin;
+    }
+    return best;
+  }
+
+  #fairShare(): number {
+    let active = 0;
+    for (const origin of this.#origins) if (origin.open > 0 || origin.waiters.size > 0) active++;
+    // One more than there are, so that the next origin to come finds room.
+    if (this.#options.reserved > 0) active++;
+    return Math.max(1, Math.floor(this.#options.maxConnections / active));
+  }
+
+  /** Whether an origin has to give its connection up for one that has less than its share. */
+  #mustYield(origin: OriginPool): boolean {
+    if (this.#waiting.size === 0 || this.#open < this.#options.maxConnections || this.#closing > 0)
+      return false;
+    const share = this.#fairShare();
+    if (origin.open <= share) return false;
+    for (const other of this.#waiting) {
+      if (other !== origin && other.open < share && other.waiters.size > other.connecting) return true;
+    }
+    return false;
+  }
+
+  #dialFor(origin: OriginPool): void {
+    origin.open++;
+    origin.connecting++;
+    this.#open++;
+    this.#dial(origin, (error, connection) => {
+      origin.connecting--;
+      if (connection === undefined) {
+        const waiter = origin.waiters.shift();
+        if (origin.waiters.size === 0) this.#waiting.delete(origin);
+        this.#forgetPlace(origin);
+        waiter?.onConnectFailure(error);
+        return;
+      }
+      origin.connects++;
+      origin.exchangesPerConnection = connection.capacity;
+      this.#connections.add(connection);
+      if (this.#closed) {
+        this.#close(connection);
+        return;
+      }
+      origin.addWithRoom(connection);
+      this.#idle.add(connection);
+      this.#pump();
+      if (this.#idle.size > this.#options.maxIdle) this.#scheduleTrim();
+    });
+  }
+
+  // Connections that are taken again within the same turn of the event loop were never idle.
+  #scheduleTrim(): void {
+    if (this.#trimScheduled) return;
+    this.#trimScheduled = true;
+    setImmediate(() => {
+      this.#trimScheduled = false;
+      while (this.#idle.size > this.#options.maxIdle) this.#close(this.#idle.oldest!);
+    });
+  }
+}

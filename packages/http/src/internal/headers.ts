@@ -1,0 +1,65 @@
+/** Headers as a caller gives them: any case; `undefined` leaves one out, also a default. */
+export type HeaderInput = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+// They say where a message ends and what becomes of the connection. Two opinions on that are how
+// requests are smuggled, so only the connection itself writes them; the host comes from the URL.
+const REFUSED = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+// Field values: visible characters, blanks, and bytes above ASCII; never a line break or NUL.
+const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Lower-case names to values; what a caller's headers are laid over. */
+export type HeaderMap = ReadonlyMap<string, string | readonly string[]>;
+
+/**
+ * Lays headers over others: names are folded to lower case, so that no name comes twice.
+ *
+ * @throws TypeError naming the header, when its name or value is not allowed.
+ */
+export function mergeHeaders(owner: string, base: HeaderMap, given: HeaderInput | undefined): HeaderMap {
+  if (given === undefined) return base;
+  const merged = new Map(base);
+  for (const key of Object.keys(given)) {
+    const name = key.toLowerCase();
+    const value = given[key];
+    if (value === undefined) {
+      merged.delete(name);
+      continue;
+    }
+    if (!TOKEN.test(name)) throw new TypeError(`${owner}: ${JSON.stringify(key)} is not a header name`);
+    if (REFUSED.has(name)) {
+      throw new TypeError(`${owner}: the header '${name}' is written by the connection and can't be given`);
+    }
+    const values = Array.isArray(value) ? (value as readonly string[]) : [String(value)];
+    for (const one of values) {
+      if (typeof one !== 'string' || BAD_VALUE.test(one)) {
+        throw new TypeError(`${owner}: the header '${name}' holds a character that is not allowed`);
+      }
+    }
+    merged.set(name, Array.isArray(value) ? values : values[0]!);
+  }
+  return merged;
+}
+
+/** Name, value, name, value …, as they go on the wire. */
+export function flattenHeaders(headers: HeaderMap): string[] {
+  const flat: string[] = [];
+  for (const [name, value] of headers) {
+    if (typeof value === 'string') flat.push(name, value);
+    else for (const one of value) flat.push(name, one);
+  }
+  return flat;
+}

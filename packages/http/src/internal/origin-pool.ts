@@ -1,0 +1,48 @@
+import type { Connection } from './connection.ts';
+import { WaiterQueue } from './waiter-queue.ts';
+
+/** What the pool knows of one origin: its connections and who waits for one. */
+export class OriginPool {
+  readonly url: URL;
+  /** Scheme, host and port, as in `https://example.com:8443`. */
+  readonly key: string;
+  readonly waiters: WaiterQueue = new WaiterQueue();
+  /** Connections that are there or being made. */
+  open = 0;
+  /** Of these, being made. */
+  connecting = 0;
+  /** Exchanges that are on a connection. */
+  inFlight = 0;
+  /** Connections made so far. */
+  connects = 0;
+  /** Exchanges given to a connection so far. */
+  dispatched = 0;
+  /** The connection that was used most recently, among those with room. */
+  lastWithRoom: Connection | undefined = undefined;
+  /** Exchanges that one connection of this origin carries, as far as is known. */
+  exchangesPerConnection = 1;
+
+  constructor(url: URL) {
+    this.url = url;
+    this.key = url.origin;
+  }
+
+  addWithRoom(connection: Connection): void {
+    const last = this.lastWithRoom;
+    connection._hasRoom = true;
+    connection._roomPrevious = last;
+    if (last !== undefined) last._roomNext = connection;
+    this.lastWithRoom = connection;
+  }
+
+  removeWithRoom(connection: Connection): void {
+    if (!connection._hasRoom) return;
+    const { _roomNext: next, _roomPrevious: previous } = connection;
+    if (next === undefined) this.lastWithRoom = previous;
+    else next._roomPrevious = previous;
+    if (previous !== undefined) previous._roomNext = next;
+    connection._roomNext = undefined;
+    connection._roomPrevious = undefined;
+    connection._hasRoom = false;
+  }
+}

@@ -1,0 +1,77 @@
+import type { Readable } from 'node:stream';
+import type { Milliseconds } from '@hotpath/core';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { HeaderInput } from './internal/headers.ts';
+
+export type { HeaderInput } from './internal/headers.ts';
+
+/** Request methods; any other token is allowed too. */
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | (string & {});
+
+/** A body to send. Streams and iterables can be sent only once, so such a request is never tried again. */
+export type HttpBody = string | Buffer | Uint8Array | Blob | Readable | AsyncIterable<Uint8Array>;
+
+/** What a query may be given as; `undefined` leaves a parameter out, an array repeats it. */
+export type HttpQuery =
+  | URLSearchParams
+  | Readonly<Record<string, string | number | boolean | undefined | readonly (string | number | boolean)[]>>;
+
+/** W3C trace context, as it is sent. */
+export interface TraceContext {
+  readonly traceparent: string;
+  readonly tracestate?: string | undefined;
+}
+
+/** What a request takes besides method and URL. */
+export interface HttpRequestOptions {
+  /** Laid over the client's; names in any case. */
+  readonly headers?: HeaderInput;
+  /** Added to the URL's own query. */
+  readonly query?: HttpQuery;
+  readonly body?: HttpBody;
+  /** A value to send as JSON, in place of `body`; sets `content-type` unless the headers do. */
+  readonly json?: unknown;
+  /** Milliseconds for all of it: queue, connecting, every try, the pauses between them, and the body. Default: the client's. */
+  readonly timeoutMs?: Milliseconds;
+  /** Milliseconds for one try, from its sending. Default: the client's. */
+  readonly attemptTimeoutMs?: Milliseconds;
+  readonly signal?: AbortSignal | undefined;
+  /** 0 to 9; where requests wait, the higher goes first. Default 5. */
+  readonly priority?: number;
+  /** Sent as `Idempotency-Key`; makes a POST or PATCH safe to send again. */
+  readonly idempotencyKey?: string;
+  /** `false`: one try only. Default: the client's. */
+  readonly retry?: boolean;
+  /** Which statuses are no failure. Default: those below 400. */
+  readonly acceptStatus?: (status: number) => boolean;
+  /** Whether identical GETs in flight share one exchange. Default: the client's. */
+  readonly coalesce?: boolean;
+  /** Whether a second try may start beside a slow first. Default: the client's. */
+  readonly hedge?: boolean;
+  /** Whether redirects are followed. Default: the client's. */
+  readonly redirect?: boolean;
+  /** Default: the client's `traceContext()`. */
+  readonly trace?: TraceContext | undefined;
+  /** The largest body to accept, in bytes, also after decompression. Default: the client's. */
+  readonly maxResponseBytes?: number;
+}
+
+/** Options of the calls that give the body as JSON. */
+export interface HttpJsonOptions<Schema extends StandardSchemaV1 | undefined = StandardSchemaV1 | undefined>
+  extends HttpRequestOptions {
+  /** Validates the body; the result is what the schema makes of it. Any library that speaks Standard Schema. */
+  readonly schema?: Schema;
+}
+
+/** A request as an object: for `request`, `gather`, `batcher` and `events`. */
+export interface HttpRequest extends HttpRequestOptions {
+  /** Default `GET`. */
+  readonly method?: HttpMethod;
+  /** Absolute, or relative to the client's `baseUrl`. */
+  readonly url: string | URL;
+}
+
+/** What a JSON call resolves with: what the schema makes of the body, or the type that the caller names. */
+export type JsonOf<Schema, Fallback = unknown> = Schema extends StandardSchemaV1
+  ? StandardSchemaV1.InferOutput<Schema>
+  : Fallback;
