@@ -19,7 +19,12 @@ export interface Clock {
   now(): Milliseconds;
   /** Wall-clock time in milliseconds since the Unix epoch, for what other machines or people read. */
   wallTime(): Milliseconds;
-  /** Calls `callback` once, no earlier than `delayMs` from now. Any delay is allowed, also above 2^31 ms. */
+  /**
+   * Calls `callback` once, later in another turn and no earlier than `delayMs` from now.
+   *
+   * Any delay is allowed, also above 2^31 ms; `Infinity` never comes, and what is not above 0 (or is
+   * `NaN`) comes as soon as possible. The system's clock is up to 2 ms late when the process is idle.
+   */
   setTimeout(callback: () => void, delayMs: Milliseconds): TimerHandle;
   /** Disarms a timer of this clock; one that has fired or was disarmed before is left alone. */
   clearTimeout(handle: TimerHandle | undefined): void;
@@ -31,12 +36,20 @@ export type RandomSource = () => number;
 // Node fires a longer timer after 1 ms, with a warning.
 const LONGEST_NATIVE_DELAY_MS = 0x7fff_ffff;
 
+/**
+ * The platform cuts a delay to whole milliseconds, and reads both ends of the wait off a clock of
+ * whole milliseconds: left alone it fires up to 2 ms too early. It also warns of what is not positive.
+ */
+function nativeDelay(delayMs: Milliseconds): Milliseconds {
+  return delayMs > 0 ? Math.ceil(delayMs) + 1 : 0;
+}
+
 /** A delay longer than the platform's timers can hold, waited for in pieces. */
 class LongTimer implements TimerHandle {
   #native: NodeJS.Timeout;
 
-  constructor(callback: () => void, delayMs: Milliseconds) {
-    let remainingMs = delayMs;
+  constructor(callback: () => void, nativeDelayMs: Milliseconds) {
+    let remainingMs = nativeDelayMs;
     const wait = (): NodeJS.Timeout => {
       const pieceMs = Math.min(remainingMs, LONGEST_NATIVE_DELAY_MS);
       remainingMs -= pieceMs;
@@ -67,8 +80,12 @@ class LongTimer implements TimerHandle {
 export const systemClock: Clock = Object.freeze({
   now: (): Milliseconds => performance.now(),
   wallTime: (): Milliseconds => Date.now(),
-  setTimeout: (callback: () => void, delayMs: Milliseconds): TimerHandle =>
-    delayMs > LONGEST_NATIVE_DELAY_MS ? new LongTimer(callback, delayMs) : setTimeout(callback, delayMs),
+  setTimeout: (callback: () => void, delayMs: Milliseconds): TimerHandle => {
+    const nativeMs = nativeDelay(delayMs);
+    return nativeMs > LONGEST_NATIVE_DELAY_MS
+      ? new LongTimer(callback, nativeMs)
+      : setTimeout(callback, nativeMs);
+  },
   clearTimeout: (handle: TimerHandle | undefined): void => {
     if (handle instanceof LongTimer) handle.cancel();
     else clearTimeout(handle as NodeJS.Timeout | undefined);

@@ -17,8 +17,8 @@ export interface HotpathErrorOptions {
   readonly cause?: unknown;
 }
 
-// Registered, so that two copies or versions of this module recognise each other's errors.
-const brand = Symbol.for('hotpath.error');
+/** Registered, so that two copies or versions of this module recognise each other's errors. */
+export const hotpathErrorBrand: unique symbol = Symbol.for('hotpath.error');
 
 /**
  * The base of every error that this library throws on purpose; tell them apart by `code`.
@@ -28,7 +28,7 @@ const brand = Symbol.for('hotpath.error');
  */
 export abstract class HotpathError<Code extends ErrorCode = ErrorCode> extends Error {
   static {
-    Object.defineProperty(HotpathError.prototype, brand, { value: true });
+    Object.defineProperty(HotpathError.prototype, hotpathErrorBrand, { value: true });
   }
 
   abstract readonly family: ErrorFamily;
@@ -50,8 +50,8 @@ export function isHotpathError<Code extends ErrorCode = ErrorCode>(
   code?: Code,
 ): value is HotpathError<Code> {
   if (typeof value !== 'object' || value === null) return false;
-  const error = value as { [brand]?: unknown; code?: unknown };
-  return error[brand] === true && (code === undefined || error.code === code);
+  const error = value as { [hotpathErrorBrand]?: unknown; code?: unknown };
+  return error[hotpathErrorBrand] === true && (code === undefined || error.code === code);
 }
 
 /** A deadline passed before the work was done. The work may still have had its effect. */

@@ -1,18 +1,6 @@
-import { checkGatherInput, type GatherLimits, readGatherLimits } from './gather.ts';
-import {
-  type GatherContext,
-  type GatherItems,
-  type GatherResult,
-  GatherRun,
-  siblingError,
-} from './gather-run.ts';
-import { optionReader } from './options.ts';
-
-/** What {@link gatherStream} takes. */
-export interface GatherStreamOptions extends GatherLimits {
-  /** `completion` (default): each result as soon as it is there; `input`: in the order of the items. */
-  readonly order?: 'completion' | 'input';
-}
+import type { GatherContext, GatherItems, GatherResult } from './gather-item.ts';
+import { checkGatherInput, type GatherStreamOptions, resolveGatherStreamOptions } from './gather-options.ts';
+import { GatherRun, siblingError } from './internal/gather-run.ts';
 
 /**
  * Runs `worker` on every item and yields the results one by one, under back-pressure.
@@ -34,18 +22,25 @@ export function gatherStream<Item, Value>(
   options: GatherStreamOptions = {},
 ): AsyncGenerator<GatherResult<Value>, void, void> {
   checkGatherInput('gatherStream', items, worker);
-  const read = optionReader('gatherStream', options);
-  const limits = readGatherLimits(read);
-  const inOrder = read.oneOf('order', ['completion', 'input'], 'completion') === 'input';
-  read.end();
-  return stream();
+  const { limits, order } = resolveGatherStreamOptions(options);
+  let run: GatherRun<Item, Value> | undefined;
+  const leave = (): void => run?.abandon(siblingError('the reader of the stream left'));
+
+  const results = stream();
+  const close = results.return.bind(results);
+  // A generator would first wait for the result that is being read, perhaps for ever.
+  results.return = (value) => {
+    leave();
+    return close(value);
+  };
+  return results;
 
   async function* stream(): AsyncGenerator<GatherResult<Value>, void, void> {
     const ready = new Map<number, GatherResult<Value>>();
     let nextIndex = 0;
     let ended = false;
     let wake: (() => void) | undefined;
-    const run = new GatherRun<Item, Value>(items, worker, limits, {
+    run = new GatherRun<Item, Value>(items, worker, limits, {
       onResult: (result) => {
         ready.set(result.index, result);
         wake?.();
@@ -55,19 +50,14 @@ export function gatherStream<Item, Value>(
         wake?.();
       },
     });
-    const take = (): GatherResult<Value> | undefined => {
-      const result = inOrder ? ready.get(nextIndex) : ready.values().next().value;
-      if (result === undefined) return undefined;
-      ready.delete(result.index);
-      nextIndex++;
-      return result;
-    };
 
     try {
       run.start();
       for (;;) {
-        const result = take();
+        const result = order === 'input' ? ready.get(nextIndex) : ready.values().next().value;
         if (result !== undefined) {
+          ready.delete(result.index);
+          nextIndex++;
           run.release();
           yield result;
         } else if (ended) {
@@ -81,7 +71,7 @@ export function gatherStream<Item, Value>(
       }
       if (run.sourceFailed) throw run.sourceFailed.error;
     } finally {
-      run.abandon(siblingError('the reader of the stream left'));
+      leave();
     }
   }
 }

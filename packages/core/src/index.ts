@@ -30,17 +30,17 @@ export {
   UnavailableError,
   UpstreamError,
 } from './errors.ts';
-export {
-  GatherError,
-  type GatherLimits,
-  type GatherMode,
-  type GatherOptions,
-  type GatherOutcome,
-  type GatherProgress,
-  gather,
-} from './gather.ts';
-export type { GatherContext, GatherItems, GatherResult, GatherWorker } from './gather-run.ts';
-export { type GatherStreamOptions, gatherStream } from './gather-stream.ts';
+export { type GatherOutcome, gather } from './gather.ts';
+export { GatherError, type GatherFailure } from './gather-error.ts';
+export type { GatherContext, GatherItems, GatherResult, GatherWorker } from './gather-item.ts';
+export type {
+  GatherLimits,
+  GatherMode,
+  GatherOptions,
+  GatherProgress,
+  GatherStreamOptions,
+} from './gather-options.ts';
+export { gatherStream } from './gather-stream.ts';
 export { describe, type OptionRange, type OptionReader, optionReader } from './options.ts';
 export {
   abortable,

@@ -83,7 +83,8 @@ export function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal | unde
     }
     const onAbort = (): void => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(
+    // A foreign promise's then() may throw; a native one is passed through as it is.
+    Promise.resolve(promise).then(
       (value) => {
         signal.removeEventListener('abort', onAbort);
         resolve(value);

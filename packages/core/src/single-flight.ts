@@ -24,7 +24,8 @@ export interface SingleFlight<Key, Value> {
   /**
    * Starts `work` for `key`, or joins the flight that is under way; all who joined settle alike.
    *
-   * A flight ends when its work settles: the next call starts anew, also after a failure.
+   * A flight ends when its work settles: the next call starts anew, also after a failure. Work that
+   * asks for its own key joins its own flight, and would wait for itself.
    * Cost of joining without a signal: one map look-up; the promise is shared.
    *
    * @throws RejectedError (HOTPATH_FLIGHTS_FULL) when `maxKeys` keys are in flight.
@@ -44,10 +45,19 @@ export interface SingleFlight<Key, Value> {
 }
 
 class Flight<Value> implements FlightContext {
-  promise: Promise<Value> | undefined;
+  readonly promise: Promise<Value>;
+  resolve!: (value: Value) => void;
+  reject!: (error: unknown) => void;
   waiters = 0;
   #controller: AbortController | undefined;
   #abandoned: AbortedError | undefined;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -74,34 +84,33 @@ export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): Sin
   read.end();
   const flights = new Map<Key, Flight<Value>>();
 
-  function start(key: Key, work: (context: FlightContext) => PromiseLike<Value> | Value): Flight<Value> {
-    const flight = new Flight<Value>();
+  function start(
+    key: Key,
+    flight: Flight<Value>,
+    work: (context: FlightContext) => PromiseLike<Value> | Value,
+  ): void {
     const end = (): void => {
       // A flight that everybody left may have been replaced by a newer one.
       if (flights.get(key) === flight) flights.delete(key);
     };
-    flights.set(key, flight);
-    flight.promise = new Promise<Value>((resolve, reject) => {
-      let result: PromiseLike<Value> | Value;
-      try {
-        result = work(flight);
-      } catch (error) {
+    let result: PromiseLike<Value> | Value;
+    try {
+      result = work(flight);
+    } catch (error) {
+      end();
+      flight.reject(error);
+      return;
+    }
+    Promise.resolve(result).then(
+      (value) => {
         end();
-        reject(error);
-        return;
-      }
-      Promise.resolve(result).then(
-        (value) => {
-          end();
-          resolve(value);
-        },
-        (error) => {
-          end();
-          reject(error);
-        },
-      );
-    });
-    return flight;
+        flight.resolve(value);
+      },
+      (error) => {
+        end();
+        flight.reject(error);
+      },
+    );
   }
 
   function waitWithSignal(key: Key, flight: Flight<Value>, signal: AbortSignal): Promise<Value> {
@@ -113,7 +122,7 @@ export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): Sin
         flight.abandon();
       };
       signal.addEventListener('abort', leave, { once: true });
-      (flight.promise as Promise<Value>).then(
+      flight.promise.then(
         (value) => {
           signal.removeEventListener('abort', leave);
           resolve(value);
@@ -130,21 +139,26 @@ export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): Sin
     run(key, work, flightOptions) {
       const signal = flightOptions?.signal;
       if (signal?.aborted) return Promise.reject(signal.reason);
-      let flight = flights.get(key);
-      // A flight without a promise is one whose work asked for its own key, synchronously.
-      if (flight === undefined || flight.promise === undefined) {
-        if (flights.size >= maxKeys) {
-          return Promise.reject(
-            new RejectedError(
-              'HOTPATH_FLIGHTS_FULL',
-              `${maxKeys} keys are in flight, the most that are allowed`,
-            ),
-          );
-        }
-        flight = start(key, work);
+      const joined = flights.get(key);
+      if (joined !== undefined) {
+        joined.waiters++;
+        return signal === undefined ? joined.promise : waitWithSignal(key, joined, signal);
       }
-      flight.waiters++;
-      return signal === undefined ? (flight.promise as Promise<Value>) : waitWithSignal(key, flight, signal);
+      if (flights.size >= maxKeys) {
+        return Promise.reject(
+          new RejectedError(
+            'HOTPATH_FLIGHTS_FULL',
+            `${maxKeys} keys are in flight, the most that are allowed`,
+          ),
+        );
+      }
+      const flight = new Flight<Value>();
+      flight.waiters = 1;
+      flights.set(key, flight);
+      const promise = signal === undefined ? flight.promise : waitWithSignal(key, flight, signal);
+      // Last, so that a call which the work itself makes at once, or its own abort, finds everything in place.
+      start(key, flight, work);
+      return promise;
     },
     has: (key) => flights.has(key),
     forget: (key) => flights.delete(key),

@@ -21,7 +21,11 @@ export abstract class WheelTimer {
   /** @internal */
   _dueTick: number = -1;
 
-  /** Called once when the timer is due. It must not throw. */
+  /**
+   * Called once when the timer is due; it may arm and disarm any timer, itself included.
+   *
+   * What it throws becomes an uncaught exception; the other timers are called all the same.
+   */
   abstract onDue(): void;
 
   /** Whether it is armed and not yet due. */
@@ -32,11 +36,16 @@ export abstract class WheelTimer {
 
 /** Many timers behind one of the platform's: to arm and to disarm one takes some tens of nanoseconds. */
 export interface TimerWheel {
-  /** Arms `timer` to be called in `delayMs`: never earlier, at most one tick (and the platform's delay) later. Re-arms an armed one. */
+  /**
+   * Arms `timer` to be called in `delayMs`: never earlier, at most one tick (and the platform's delay) later.
+   *
+   * Timers of one tick are called in the order of their arming. Re-arms an armed one. What is not above
+   * 0 comes at the next tick; `Infinity` never comes.
+   */
   arm(timer: WheelTimer, delayMs: Milliseconds): void;
   /** Disarms `timer`; does nothing when it is not armed. */
   disarm(timer: WheelTimer): void;
-  /** How many timers are armed. While it is above 0 the wheel keeps the process alive. */
+  /** How many timers are armed. While one of them will come, the wheel keeps the process alive. */
   readonly armedCount: number;
 }
 
@@ -114,7 +123,6 @@ class HashedTimerWheel implements TimerWheel {
     this.#nativeTick = tick;
     const dueMs = this.#originMs + tick * this.#tickMs;
     this.#native = this.#clock.setTimeout(this.#onNative, Math.max(0, dueMs - this.#clock.now()));
-    if (this.#armedCount === 0) this.#native.unref();
   }
 
   #advance(): void {
@@ -141,7 +149,11 @@ class HashedTimerWheel implements TimerWheel {
       // One that was called before may have disarmed or re-armed this one.
       if (timer._dueTick !== dueTicks[index]) continue;
       this.#unlink(timer);
-      timer.onDue();
+      try {
+        timer.onDue();
+      } catch (error) {
+        process.nextTick(rethrow, error);
+      }
     }
     this.#wakeAtNext();
   }
@@ -156,6 +168,10 @@ class HashedTimerWheel implements TimerWheel {
       }
     }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /**

@@ -5,6 +5,10 @@ export interface VirtualClock extends Clock {
   /**
    * Moves time on by `byMs`, calling each timer that falls due at its own time, in order, and
    * letting the promises that it settles run before the next one.
+   *
+   * Rejects with what a timer's callback throws; time then stands at that timer.
+   *
+   * @throws RangeError when `byMs` is below 0 or not a number.
    */
   advance(byMs: Milliseconds): Promise<void>;
   /** Lets everything run that waits for nothing but its turn; time stands still. */
@@ -59,7 +63,8 @@ export function createVirtualClock({
     now: () => nowMs,
     wallTime: () => nowMs + wallOffsetMs,
     setTimeout: (callback, delayMs) => {
-      const timer: VirtualTimer = { ...handle, dueMs: nowMs + Math.max(0, delayMs), callback };
+      const waitMs = Number.isNaN(delayMs) ? 0 : Math.max(0, delayMs);
+      const timer: VirtualTimer = { ...handle, dueMs: nowMs + waitMs, callback };
       timers.add(timer);
       return timer;
     },
@@ -76,7 +81,8 @@ export function createVirtualClock({
         timer.callback();
         await nextTurn();
       }
-      nowMs = untilMs;
+      // Another advance may have overlapped this one and gone further.
+      nowMs = Math.max(nowMs, untilMs);
     },
     settle: nextTurn,
     shiftWallTime: (byMs) => {

@@ -1,48 +1,9 @@
-import type { Clock, Milliseconds, TimerHandle } from './clock.ts';
-import { AbortedError, TimeoutError } from './errors.ts';
-import { deadlineError } from './signals.ts';
-
-/** What a worker is given besides its item. */
-export interface GatherContext {
-  /** The item's position in the input, from 0. */
-  readonly index: number;
-  /** Aborts when the item's or the group's time is over, or the group is given up. Made when first read. */
-  readonly signal: AbortSignal;
-  /** How many tries the item took; a worker that tries again counts here. Starts at 1. */
-  attempts: number;
-}
-
-/** What became of one item. */
-export type GatherResult<Value> =
-  | {
-      readonly index: number;
-      readonly status: 'ok';
-      readonly value: Value;
-      readonly attempts: number;
-      readonly totalMs: Milliseconds;
-    }
-  | {
-      readonly index: number;
-      /** `error`: its worker failed or ran out of time; `aborted`: the group was given up while it ran; `skipped`: … before it began. */
-      readonly status: 'error' | 'aborted' | 'skipped';
-      readonly error: unknown;
-      readonly attempts: number;
-      readonly totalMs: Milliseconds;
-    };
-
-/** Does one item's work; may be synchronous. */
-export type GatherWorker<Item, Value> = (item: Item, context: GatherContext) => PromiseLike<Value> | Value;
-
-export type GatherItems<Item> = Iterable<Item> | AsyncIterable<Item>;
-
-/** What a run needs besides items and worker, validated. */
-export interface GatherRunOptions {
-  readonly concurrency: number;
-  readonly signal: AbortSignal | undefined;
-  readonly timeoutMs: Milliseconds | undefined;
-  readonly itemTimeoutMs: Milliseconds | undefined;
-  readonly clock: Clock;
-}
+import type { Milliseconds, TimerHandle } from '../clock.ts';
+import { AbortedError, TimeoutError } from '../errors.ts';
+import type { GatherItems, GatherResult, GatherWorker } from '../gather-item.ts';
+import type { ResolvedGatherLimits } from '../gather-options.ts';
+import { deadlineError } from '../signals.ts';
+import { ItemRun, isAbort, isThenable } from './item-run.ts';
 
 /** Who is told what happens in a run. */
 export interface GatherSink<Value> {
@@ -50,34 +11,6 @@ export interface GatherSink<Value> {
   onResult(result: GatherResult<Value>): void;
   /** The run is over: every item that was begun is settled. `reason` is set when it was given up. */
   onEnd(reason: { readonly error: unknown } | undefined): void;
-}
-
-class ItemRun implements GatherContext {
-  readonly index: number;
-  readonly startedMs: Milliseconds;
-  attempts = 1;
-  timer: TimerHandle | undefined;
-  #controller: AbortController | undefined;
-  #reason: { readonly error: unknown } | undefined;
-
-  constructor(index: number, startedMs: Milliseconds) {
-    this.index = index;
-    this.startedMs = startedMs;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason.error);
-    }
-    return this.#controller.signal;
-  }
-
-  abort(error: unknown): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = { error };
-    this.#controller?.abort(error);
-  }
 }
 
 /**
@@ -89,7 +22,7 @@ class ItemRun implements GatherContext {
  */
 export class GatherRun<Item, Value> {
   readonly #worker: GatherWorker<Item, Value>;
-  readonly #options: GatherRunOptions;
+  readonly #options: ResolvedGatherLimits;
   readonly #sink: GatherSink<Value>;
   readonly #iterator: Iterator<Item> | AsyncIterator<Item>;
   readonly #isAsync: boolean;
@@ -97,7 +30,10 @@ export class GatherRun<Item, Value> {
   #taken = 0;
   #nextIndex = 0;
   #exhausted = false;
+  /** While an asynchronous source is asked, or the loop that asks a synchronous one is on the stack. */
   #pulling = false;
+  /** While a synchronous source's `next()` is on the stack. */
+  #inNext = false;
   #ended = false;
   #givenUp: { readonly error: unknown } | undefined;
   #sourceFailed: { readonly error: unknown } | undefined;
@@ -107,7 +43,7 @@ export class GatherRun<Item, Value> {
   constructor(
     items: GatherItems<Item>,
     worker: GatherWorker<Item, Value>,
-    options: GatherRunOptions,
+    options: ResolvedGatherLimits,
     sink: GatherSink<Value>,
   ) {
     this.#worker = worker;
@@ -153,7 +89,7 @@ export class GatherRun<Item, Value> {
     if (this.#ended) return;
     this.#stopPulling(error);
     for (const item of this.#running) {
-      this.#settle(item, { index: item.index, status: 'aborted', error, ...this.#spent(item) });
+      this.#settleFailed(item, 'aborted', error);
     }
     this.#end();
   }
@@ -177,6 +113,8 @@ export class GatherRun<Item, Value> {
   }
 
   #closeIterator(): void {
+    // A generator can't be closed from within its own next(); #pull does it afterwards.
+    if (this.#inNext) return;
     try {
       const closed = this.#iterator.return?.();
       if (this.#isAsync) Promise.resolve(closed).catch(() => {});
@@ -189,53 +127,67 @@ export class GatherRun<Item, Value> {
     if (this.#pulling) return;
     this.#pulling = true;
     while (!this.#exhausted && this.#taken < this.#options.concurrency) {
-      let pulled: IteratorResult<Item> | Promise<IteratorResult<Item>>;
-      try {
-        pulled = this.#iterator.next();
-      } catch (error) {
-        this.#failSource(error);
-        break;
-      }
       if (this.#isAsync) {
-        (pulled as Promise<IteratorResult<Item>>).then(
-          (result) => {
-            this.#pulling = false;
-            this.#accept(result);
-            this.#pump();
-          },
-          (error) => {
-            this.#pulling = false;
-            if (this.#exhausted) return;
-            this.#failSource(error);
-          },
-        );
+        this.#pullAsync();
         return;
       }
-      this.#accept(pulled as IteratorResult<Item>);
+      this.#pull();
     }
     this.#pulling = false;
     this.#endIfIdle();
   }
 
+  #pull(): void {
+    let done: boolean;
+    let value: Item | undefined;
+    this.#inNext = true;
+    try {
+      const result = this.#iterator.next() as IteratorResult<Item>;
+      done = result.done === true;
+      if (!done) value = result.value;
+    } catch (error) {
+      this.#inNext = false;
+      this.#failSource(error);
+      return;
+    }
+    this.#inNext = false;
+    // Given up from within the source.
+    if (this.#exhausted) this.#closeIterator();
+    else if (done) this.#exhausted = true;
+    else this.#begin(value as Item);
+  }
+
+  #pullAsync(): void {
+    let pulled: Promise<IteratorResult<Item>>;
+    try {
+      pulled = Promise.resolve(this.#iterator.next());
+    } catch (error) {
+      pulled = Promise.reject(error);
+    }
+    pulled.then((result) => this.#accept(result)).catch((error) => this.#failSource(error));
+  }
+
+  #accept(result: IteratorResult<Item>): void {
+    // Given up meanwhile: the iterator is closed already.
+    if (this.#exhausted) return;
+    const done = result.done === true;
+    const value = done ? undefined : result.value;
+    this.#pulling = false;
+    if (done) this.#exhausted = true;
+    else this.#begin(value as Item);
+    this.#pump();
+  }
+
   #failSource(error: unknown): void {
+    if (this.#exhausted) return;
     this.#exhausted = true;
     this.#sourceFailed = { error };
     this.abandon(error);
   }
 
-  #accept(result: IteratorResult<Item>): void {
-    if (result.done === true) {
-      this.#exhausted = true;
-      return;
-    }
-    // Pulled before the run was given up, arrived afterwards.
-    if (this.#exhausted) return;
-    this.#taken++;
-    this.#begin(result.value);
-  }
-
   #begin(value: Item): void {
     const { clock, itemTimeoutMs } = this.#options;
+    this.#taken++;
     const item = new ItemRun(this.#nextIndex++, clock.now());
     this.#running.add(item);
     if (itemTimeoutMs !== undefined) {
@@ -244,18 +196,18 @@ export class GatherRun<Item, Value> {
     let outcome: PromiseLike<Value> | Value;
     try {
       outcome = this.#worker(value, item);
+      if (isThenable(outcome)) {
+        outcome.then(
+          (result) => this.#succeed(item, result),
+          (error) => this.#fail(item, error),
+        );
+        return;
+      }
     } catch (error) {
       this.#fail(item, error);
       return;
     }
-    if (isThenable(outcome)) {
-      outcome.then(
-        (result) => this.#succeed(item, result),
-        (error) => this.#fail(item, error),
-      );
-    } else {
-      this.#succeed(item, outcome);
-    }
+    this.#succeed(item, outcome);
   }
 
   #timeOut(item: ItemRun, itemTimeoutMs: Milliseconds): void {
@@ -264,22 +216,26 @@ export class GatherRun<Item, Value> {
       `item ${item.index} was not done within ${itemTimeoutMs} ms`,
     );
     item.abort(error);
-    this.#settle(item, { index: item.index, status: 'error', error, ...this.#spent(item) });
+    this.#settleFailed(item, 'error', error);
   }
 
   #succeed(item: ItemRun, value: Value): void {
-    const { attempts } = item;
-    const totalMs = this.#options.clock.now() - item.startedMs;
-    this.#settle(item, { index: item.index, status: 'ok', value, attempts, totalMs });
+    const { index, attempts } = item;
+    this.#settle(item, { index, status: 'ok', value, attempts, totalMs: this.#spentMs(item) });
   }
 
   #fail(item: ItemRun, error: unknown): void {
-    const status = this.#givenUp === undefined ? 'error' : 'aborted';
-    this.#settle(item, { index: item.index, status, error, ...this.#spent(item) });
+    const isAborted = this.#givenUp !== undefined && isAbort(error, this.#givenUp.error);
+    this.#settleFailed(item, isAborted ? 'aborted' : 'error', error);
   }
 
-  #spent(item: ItemRun): { attempts: number; totalMs: Milliseconds } {
-    return { attempts: item.attempts, totalMs: this.#options.clock.now() - item.startedMs };
+  #settleFailed(item: ItemRun, status: 'error' | 'aborted', error: unknown): void {
+    const { index, attempts } = item;
+    this.#settle(item, { index, status, error, attempts, totalMs: this.#spentMs(item) });
+  }
+
+  #spentMs(item: ItemRun): Milliseconds {
+    return this.#options.clock.now() - item.startedMs;
   }
 
   #settle(item: ItemRun, result: GatherResult<Value>): void {
@@ -301,12 +257,6 @@ export class GatherRun<Item, Value> {
     this.#options.clock.clearTimeout(this.#deadline);
     this.#sink.onEnd(this.#givenUp);
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
 }
 
 /** The reason given to siblings that are aborted because of another item's outcome. */

@@ -1,0 +1,52 @@
+import type { Clock, Milliseconds } from '../clock.ts';
+import type { GatherProgress } from '../gather-options.ts';
+
+/** Counts a gather's items, and tells a listener about them now and then. */
+export class ProgressReport {
+  readonly #clock: Clock;
+  readonly #intervalMs: Milliseconds;
+  readonly #total: number | undefined;
+  readonly #startedMs: Milliseconds;
+  #listener: ((progress: GatherProgress) => void) | undefined;
+  #reportedMs: Milliseconds;
+  #completed = 0;
+  #failed = 0;
+
+  constructor(
+    listener: (progress: GatherProgress) => void,
+    intervalMs: Milliseconds,
+    total: number | undefined,
+    clock: Clock,
+  ) {
+    this.#listener = listener;
+    this.#intervalMs = intervalMs;
+    this.#total = total;
+    this.#clock = clock;
+    this.#startedMs = clock.now();
+    this.#reportedMs = this.#startedMs;
+  }
+
+  /** @throws What the listener throws; it is not called again then. */
+  count(succeeded: boolean): void {
+    this.#completed++;
+    if (!succeeded) this.#failed++;
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#reportedMs < this.#intervalMs) return;
+    this.#reportedMs = nowMs;
+    this.report();
+  }
+
+  /** @throws What the listener throws; it is not called again then. */
+  report(): void {
+    const listener = this.#listener;
+    if (listener === undefined) return;
+    this.#listener = undefined;
+    listener({
+      completed: this.#completed,
+      failed: this.#failed,
+      total: this.#total,
+      elapsedMs: this.#clock.now() - this.#startedMs,
+    });
+    this.#listener = listener;
+  }
+}
