@@ -77,12 +77,13 @@ export async function startRedisSentinel(): Promise<RedisSentinelGroup> {
     await Promise.all(started.map((server) => server[Symbol.asyncDispose]()));
   };
   try {
-    const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
+    // After a diskless sync a replica gets no writes before its first acknowledgement, a second later.
+    const primary = await startRedis({ args: ['--repl-diskless-sync', 'no'] });
     started.push(primary);
     const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(primary.port)] });
     started.push(replica);
     await until('the replica did not follow', async () =>
-      (await redisCommand(replica.port, 'INFO', 'replication')).includes('master_link_status:up'),
+      (await redisCommand(primary.port, 'INFO', 'replication')).includes('state=online'),
     );
     const sentinel = await launchRedis({}, (port, directory) => {
       // The Sentinel rewrites its file, and takes no other settings than from there.
