@@ -31,7 +31,13 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   });
 }
 
-function wholeNumber(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {
+function wholeNumber(
+  env: NodeJS.ProcessEnv,
+  name: string,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
   const text = env[name];
   if (text === undefined || text === '') return fallback;
   const value = Number(text);
@@ -46,7 +52,9 @@ function url(env: NodeJS.ProcessEnv, name: string, protocols: readonly string[])
   if (text === undefined || text === '') return undefined;
   // The text itself may hold a password, so the error leaves it out.
   if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
-    throw new RangeError(`${name} must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    throw new RangeError(
+      `${name} must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+    );
   }
   return text;
 }

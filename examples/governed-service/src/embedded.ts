@@ -13,7 +13,7 @@ export async function startServers(config: Config): Promise<Servers> {
   let postgres: PostgresServer | undefined;
   let redis: RedisServer | undefined;
   const stop = async (): Promise<void> => {
-    await Promise.allSettled([postgres?.stop(), redis?.stop()]);
+    await Promise.allSettled([postgres?.[Symbol.asyncDispose](), redis?.[Symbol.asyncDispose]()]);
   };
   try {
     postgres = config.databaseUrl === undefined ? await startPostgres() : undefined;

@@ -27,7 +27,11 @@ export async function startEvidenceServer(): Promise<EvidenceServer> {
       response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"unknown evidence"}');
       return;
     }
-    const evidence: Evidence = { kind: known, subject: decodeURIComponent(subject), score: scoreOf(known, subject) };
+    const evidence: Evidence = {
+      kind: known,
+      subject: decodeURIComponent(subject),
+      score: scoreOf(known, subject),
+    };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(evidence));
   });
   await new Promise<void>((resolve, reject) => {

@@ -49,51 +49,63 @@ export interface Database {
 }
 
 /** Creates what is missing; safe to run by several instances at once, under one lock. */
-export const SCHEMA = `
-select pg_advisory_xact_lock(hashtext('governed-service schema'));
-create table if not exists policies (
-  id integer primary key,
-  name text not null,
-  version integer not null,
-  status text not null check (status in ('draft', 'active', 'retired')),
-  description text not null,
-  metadata jsonb not null,
-  updated_at timestamptz not null default now()
-);
-create table if not exists audit_logs (
-  id bigint generated always as identity primary key,
-  entity_type text not null,
-  entity_id text not null,
-  action text not null,
-  details jsonb not null,
-  created_at timestamptz not null default now()
-);
-create table if not exists constitutional_entities (
-  id bigint generated always as identity primary key,
-  name text not null,
-  constitutional_hash text not null
-);
-create table if not exists service_metrics (
-  id bigint generated always as identity primary key,
-  service_name text not null,
-  status text not null,
-  value double precision not null,
-  created_at timestamptz not null default now()
-);
-create table if not exists performance_metrics (
-  id bigint generated always as identity primary key,
-  service_name text not null,
-  metric_type text not null,
-  value double precision not null,
-  timestamp timestamptz not null default now()
-);
-`;
+export const SCHEMA: readonly string[] = [
+  "select pg_advisory_xact_lock(hashtext('governed-service schema'))",
+  `create table if not exists policies (
+    id integer primary key,
+    name text not null,
+    version integer not null,
+    status text not null check (status in ('draft', 'active', 'retired')),
+    description text not null,
+    metadata jsonb not null,
+    updated_at timestamptz not null default now()
+  )`,
+  `create table if not exists audit_logs (
+    id bigint generated always as identity primary key,
+    entity_type text not null,
+    entity_id text not null,
+    action text not null,
+    details jsonb not null,
+    created_at timestamptz not null default now()
+  )`,
+  `create table if not exists constitutional_entities (
+    id bigint generated always as identity primary key,
+    name text not null,
+    constitutional_hash text not null
+  )`,
+  `create table if not exists service_metrics (
+    id bigint generated always as identity primary key,
+    service_name text not null,
+    status text not null,
+    value double precision not null,
+    created_at timestamptz not null default now()
+  )`,
+  `create table if not exists performance_metrics (
+    id bigint generated always as identity primary key,
+    service_name text not null,
+    metric_type text not null,
+    value double precision not null,
+    timestamp timestamptz not null default now()
+  )`,
+];
 
-const SUBJECTS = ['payments', 'identity', 'records', 'messaging', 'inference', 'storage', 'billing', 'search'];
+const SUBJECTS = [
+  'payments',
+  'identity',
+  'records',
+  'messaging',
+  'inference',
+  'storage',
+  'billing',
+  'search',
+];
 const RULES = ['retention', 'access', 'disclosure', 'review', 'escalation', 'consent'];
 
 /** The rows that the service begins with: reproducible, two thirds of them active. */
-export function* seedRows(count: number, constitutionalHash: string): Generator<Omit<Database['policies'], 'updated_at'>> {
+export function* seedRows(
+  count: number,
+  constitutionalHash: string,
+): Generator<Omit<Database['policies'], 'updated_at'>> {
   for (let id = 1; id <= count; id++) {
     const subject = SUBJECTS[id % SUBJECTS.length] as string;
     const rule = RULES[id % RULES.length] as string;

@@ -36,7 +36,8 @@ export function wholeNumberField(value: unknown, field: string, min: number, max
 /** As `wholeNumberField`, of a text: plain decimal digits only. */
 export function wholeNumberText(value: unknown, field: string, min: number, max: number): number {
   const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
-  if (!(number >= min && number <= max)) throw new InvalidField(field, `a whole number from ${min} to ${max}`, value);
+  if (!(number >= min && number <= max))
+    throw new InvalidField(field, `a whole number from ${min} to ${max}`, value);
   return number;
 }
 
@@ -45,13 +46,15 @@ export function choiceField<const Choice extends string>(
   field: string,
   choices: readonly Choice[],
 ): Choice {
-  if (!choices.includes(value as Choice)) throw new InvalidField(field, `one of ${choices.join(', ')}`, value);
+  if (!choices.includes(value as Choice))
+    throw new InvalidField(field, `one of ${choices.join(', ')}`, value);
   return value as Choice;
 }
 
 /** Refuses fields that nobody reads: a misspelt filter must not match everything. */
 export function onlyFields(given: Fields, known: readonly string[], where: string): void {
   for (const name of Object.keys(given)) {
-    if (!known.includes(name)) throw new InvalidField(`${where}${name}`, `left out: known are ${known.join(', ')}`, given[name]);
+    if (!known.includes(name))
+      throw new InvalidField(`${where}${name}`, `left out: known are ${known.join(', ')}`, given[name]);
   }
 }

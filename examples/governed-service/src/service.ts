@@ -1,0 +1,117 @@
+import { type Cache, createCache } from '@hotpath/cache';
+import { createConstitution } from '@hotpath/constitution';
+import { isHotpathError, sleep } from '@hotpath/core';
+import { createHttpClient } from '@hotpath/http';
+import { createPostgres, governanceIndexes, type Postgres } from '@hotpath/postgres';
+import { rateLimiter } from '@hotpath/resilience';
+import { Redis } from 'ioredis';
+import { createApp } from './app.ts';
+import { createAuditTrail } from './audit.ts';
+import type { Config } from './config.ts';
+import { decide } from './decisions.ts';
+import type { Servers } from './embedded.ts';
+import { startEvidenceServer } from './evidence-server.ts';
+import { createHealthCheck } from './health.ts';
+import { createPolicyStore } from './policies.ts';
+import { type Database, SCHEMA, seedRows } from './schema.ts';
+
+export interface Service extends AsyncDisposable {
+  readonly url: string;
+}
+
+/**
+ * Starts everything that the service consists of, and listens.
+ *
+ * Whatever was opened is closed in the reverse order, also when a later part fails to start.
+ */
+export async function startService(config: Config, servers: Servers, stop: AbortSignal): Promise<Service> {
+  const { constitutionalHash } = config;
+  await using opened = new AsyncDisposableStack();
+
+  const constitution = opened.use(createConstitution({ active: constitutionalHash }));
+  const limiter = opened.use(
+    rateLimiter({ limit: config.rateLimitPerSecond, perMs: 1_000, burst: config.rateLimitPerSecond }),
+  );
+  const db = opened.use(
+    createPostgres<Database>({
+      connectionString: servers.databaseUrl,
+      applicationName: `governed-service ${constitutionalHash}`,
+      pool: { max: 20, acquireTimeoutMs: 5_000 },
+    }),
+  );
+  const cache = opened.use(createServiceCache(servers.redisUrl, opened));
+  const evidence = opened.use(await startEvidenceServer());
+  const evidenceClient = opened.use(
+    createHttpClient({ baseUrl: evidence.baseUrl, governance: { hash: constitutionalHash } }),
+  );
+  const policies = createPolicyStore(db, cache, constitutionalHash);
+
+  await prepareDatabase(db, config, stop);
+
+  const app = await createApp({
+    constitution,
+    limiter,
+    policies,
+    audit: createAuditTrail(db, constitutionalHash),
+    decide: (request, policy) => decide(request, policy, evidenceClient, config.decisionTimeoutMs),
+    health: createHealthCheck({ constitutionalHash, db, cache, evidenceClient }),
+    stats: () => ({
+      cache: cache.stats(),
+      postgres: db.stats(),
+      http: evidenceClient.stats(),
+      limiter: limiter.stats(),
+      constitution: constitution.stats(),
+      memory: process.memoryUsage(),
+    }),
+  });
+  opened.defer(() => app.close());
+  const url = await app.listen({ host: config.host, port: config.port });
+
+  const everything = opened.move();
+  return { url, [Symbol.asyncDispose]: () => everything.disposeAsync() };
+}
+
+function createServiceCache(redisUrl: string | undefined, opened: AsyncDisposableStack): Cache {
+  if (redisUrl === undefined) return createCache({ namespace: 'governed-service' });
+  const redis = new Redis(redisUrl, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    lazyConnect: false,
+  });
+  redis.on('error', () => {
+    // The cache reports the state of Redis; an unheard error event would end the process.
+  });
+  opened.defer(() => redis.disconnect());
+  return createCache({ namespace: 'governed-service', redis });
+}
+
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 5_000;
+
+/** Creates tables, indexes and rows that are missing; waits for a database that is not up yet. */
+async function prepareDatabase(db: Postgres<Database>, config: Config, stop: AbortSignal): Promise<void> {
+  for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(2 * delayMs, LONGEST_RETRY_MS)) {
+    try {
+      await createTables(db);
+      await seed(db, config);
+      await db.indexes.apply(governanceIndexes(config.constitutionalHash));
+      return;
+    } catch (error) {
+      if (!isHotpathError(error) || error.family !== 'unavailable') throw error;
+      console.error(`PostgreSQL can't be reached (${error.code}); trying again in ${delayMs} ms`);
+      await sleep(delayMs, { signal: stop });
+    }
+  }
+}
+
+async function createTables(db: Postgres<Database>): Promise<void> {
+  await db.transaction(async (transaction) => {
+    for (const statement of SCHEMA) await transaction.query(statement);
+  });
+}
+
+async function seed(db: Postgres<Database>, { seedPolicies, constitutionalHash }: Config): Promise<void> {
+  const [row] = await db.query<{ isEmpty: boolean }>('select not exists (select from policies) as "isEmpty"');
+  if (row?.isEmpty)
+    await db.upsertMany('policies', [...seedRows(seedPolicies, constitutionalHash)], { key: ['id'] });
+}
