@@ -11,6 +11,8 @@ import { decisionRequestOf, policiesOf, policyFilterOf, policyIdOf } from './req
 
 /** Everything that the routes need, made and closed by the caller. */
 export interface AppParts {
+  /** Whether the database holds all that the service needs. */
+  readonly isReady: () => boolean;
   readonly constitution: Constitution;
   readonly limiter: RateLimiter;
   readonly policies: PolicyStore;
@@ -20,65 +22,58 @@ export interface AppParts {
   readonly stats: () => object;
 }
 
-/** Routes that say how the service is doing, and are neither governed nor limited. */
-const OPERATIONAL = ['/health', '/stats'] as const;
-
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 
-/** Makes the HTTP application; listens to nothing yet. */
+/**
+ * Makes the HTTP application; listens to nothing yet.
+ *
+ * Everything under `/v1` is governed and limited; `/health` and `/stats` are for operators and are neither.
+ */
 export async function createApp(parts: AppParts): Promise<FastifyInstance> {
-  const { constitution, limiter, policies, audit, decide, health, stats } = parts;
   const app = Fastify({ bodyLimit: MOST_BODY_BYTES, forceCloseConnections: true });
   app.setErrorHandler(sendError);
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send({
-        error: { code: 'NOT_FOUND', message: `there is no ${request.method} ${request.url.split('?')[0]}` },
-      }),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0];
+    reply.code(404).send({ error: { code: 'NOT_FOUND', message: `there is no ${request.method} ${path}` } });
+  });
 
   app.get('/health', async (_request, reply) => {
-    const state = await health();
-    return reply.code(state.status === 'unavailable' ? 503 : 200).send(state);
+    const health = await parts.health();
+    return reply.code(health.status === 'unavailable' ? 503 : 200).send(health);
   });
-  app.get('/stats', () => stats());
+  app.get('/stats', () => parts.stats());
+  await app.register(async (governed) => addGovernedRoutes(governed, parts), { prefix: '/v1' });
+  return app;
+}
 
-  await app.register(constitutionPlugin, {
-    constitution,
-    bodyField: 'constitutional_hash',
-    exempt: OPERATIONAL,
-  });
+async function addGovernedRoutes(app: FastifyInstance, parts: AppParts): Promise<void> {
+  const { isReady, constitution, limiter, policies, audit, decide } = parts;
 
   app.addHook('onRequest', (request, reply, done) => {
-    const path = request.routeOptions.url;
-    if (path === '/health' || path === '/stats') return done();
     const admission = limiter.tryAcquire(1, request.ip);
-    if (admission.allowed) return done();
-    reply
-      .code(429)
-      .header('retry-after', String(Math.ceil(admission.retryAfterMs / 1_000)))
-      .send({
-        error: {
-          code: 'HOTPATH_RATE_LIMITED',
-          message: 'too many requests',
-          retryAfterMs: admission.retryAfterMs,
-        },
-      });
+    if (!admission.allowed) {
+      const { retryAfterMs } = admission;
+      reply.code(429).header('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
+      reply.send({ error: { code: 'HOTPATH_RATE_LIMITED', message: 'too many requests', retryAfterMs } });
+    } else if (!isReady()) {
+      reply.code(503).header('retry-after', '1');
+      reply.send({ error: { code: 'NOT_READY', message: 'the database is not prepared yet; try again' } });
+    } else {
+      done();
+    }
   });
+  await app.register(constitutionPlugin, { constitution, bodyField: 'constitutional_hash' });
 
-  app.get('/v1/policies/:id', async (request, reply) => {
+  app.get('/policies/:id', async (request, reply) => {
     const id = policyIdOf(request.params);
-    const policy = await policies.find(id);
-    if (policy === null) return reply.code(404).send(noPolicy(id));
-    return policy;
+    return (await policies.find(id)) ?? reply.code(404).send(noPolicy(id));
   });
 
-  app.get('/v1/policies', (request) => policies.search(policyFilterOf(request.query)));
+  app.get('/policies', (request) => policies.search(policyFilterOf(request.query)));
 
-  app.post('/v1/policies', (request) => policies.upsert(policiesOf(request.body)));
+  app.post('/policies', (request) => policies.upsert(policiesOf(request.body)));
 
-  app.post('/v1/decisions', async (request, reply) => {
+  app.post('/decisions', async (request, reply) => {
     const asked = decisionRequestOf(request.body);
     const policy = await policies.find(asked.policyId);
     if (policy === null) return reply.code(404).send(noPolicy(asked.policyId));
@@ -87,8 +82,6 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     await audit.record(decision);
     return reply.code(201).send(decision);
   });
-
-  return app;
 }
 
 function noPolicy(id: number): object {

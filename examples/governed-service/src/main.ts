@@ -2,37 +2,43 @@ import { readConfig } from './config.ts';
 import { startServers } from './embedded.ts';
 import { startService } from './service.ts';
 
-/** How long a second Ctrl-C is not needed: after this the process ends, whatever still hangs. */
+/** After this the process ends, whatever still hangs. */
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 async function main(): Promise<void> {
   const config = readConfig();
-  const stopping = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (stopping.signal.aborted) process.exit(1);
-      stopping.abort();
-    });
-  }
+  const stopped = stopRequest();
 
   await using servers = await startServers(config);
-  await using service = await startService(config, servers, stopping.signal);
+  await using service = await startService(config, servers);
   console.log(`The governed service listens on ${service.url}`);
-  console.log(`  PostgreSQL: ${config.databaseUrl === undefined ? 'embedded' : 'from DATABASE_URL'}`);
-  console.log(`  Redis:      ${redisSource(config.redisUrl, servers.redisUrl)}`);
-  console.log(`Health: ${service.url}/health   Statistics: ${service.url}/stats`);
-  console.log('Try:');
-  console.log(
-    `  curl -H 'X-Constitutional-Hash: ${config.constitutionalHash}' ${service.url}/v1/policies/42`,
-  );
-
-  if (!stopping.signal.aborted) {
-    await new Promise<void>((resolve) =>
-      stopping.signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
-  }
+  console.log(`  PostgreSQL  ${config.databaseUrl === undefined ? 'embedded' : 'from DATABASE_URL'}`);
+  console.log(`  Redis       ${redisSource(config.redisUrl, servers.redisUrl)}`);
+  console.log(`  health      ${service.url}/health`);
+  console.log(`  statistics  ${service.url}/stats`);
+  const prepared = service.ready.then(() => {
+    console.log('Ready. Try:');
+    const header = `X-Constitutional-Hash: ${config.constitutionalHash}`;
+    console.log(`  curl -H '${header}' ${service.url}/v1/policies/42`);
+    return stopped;
+  });
+  await Promise.race([stopped, prepared]);
   console.log('Stopping …');
   setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
+}
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+function stopRequest(): Promise<void> {
+  return new Promise((resolve) => {
+    let isAsked = false;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (isAsked) process.exit(1);
+        isAsked = true;
+        resolve();
+      });
+    }
+  });
 }
 
 function redisSource(configured: string | undefined, used: string | undefined): string {

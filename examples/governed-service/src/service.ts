@@ -17,16 +17,20 @@ import { type Database, SCHEMA, seedRows } from './schema.ts';
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
+  /** Settles when the database holds all that the service needs; until then requests are answered with 503. */
+  readonly ready: Promise<void>;
 }
 
 /**
- * Starts everything that the service consists of, and listens.
+ * Starts everything that the service consists of, and listens; the database is prepared meanwhile.
  *
  * Whatever was opened is closed in the reverse order, also when a later part fails to start.
  */
-export async function startService(config: Config, servers: Servers, stop: AbortSignal): Promise<Service> {
+export async function startService(config: Config, servers: Servers): Promise<Service> {
   const { constitutionalHash } = config;
+  const closing = new AbortController();
   await using opened = new AsyncDisposableStack();
+  let isReady = false;
 
   const constitution = opened.use(createConstitution({ active: constitutionalHash }));
   const limiter = opened.use(
@@ -46,9 +50,8 @@ export async function startService(config: Config, servers: Servers, stop: Abort
   );
   const policies = createPolicyStore(db, cache, constitutionalHash);
 
-  await prepareDatabase(db, config, stop);
-
   const app = await createApp({
+    isReady: () => isReady,
     constitution,
     limiter,
     policies,
@@ -67,8 +70,16 @@ export async function startService(config: Config, servers: Servers, stop: Abort
   opened.defer(() => app.close());
   const url = await app.listen({ host: config.host, port: config.port });
 
+  const ready = prepareDatabase(db, config, closing.signal).then(() => {
+    isReady = true;
+  });
+  opened.defer(async () => {
+    closing.abort();
+    await ready.catch(() => {});
+  });
+
   const everything = opened.move();
-  return { url, [Symbol.asyncDispose]: () => everything.disposeAsync() };
+  return { url, ready, [Symbol.asyncDispose]: () => everything.disposeAsync() };
 }
 
 function createServiceCache(redisUrl: string | undefined, opened: AsyncDisposableStack): Cache {
