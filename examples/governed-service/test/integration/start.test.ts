@@ -1,0 +1,39 @@
+import { execFileSync } from 'node:child_process';
+import { expect, it } from 'vitest';
+import { ask, startServiceProcess } from '../service-process.ts';
+
+/** The processes of a process group's descendants, found by the session that `detached` made. */
+function processesOfSession(session: number): string[] {
+  const table = execFileSync('ps', ['-e', '-o', 'sid=,pid=,stat=,args=']).toString();
+  return table
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(`${session} `) && !/^\d+ +\d+ +Z/.test(line));
+}
+
+it('npm start serves on embedded servers, its curl line works, and Ctrl-C leaves no process behind', async () => {
+  await using service = await startServiceProcess({ DATABASE_URL: '', REDIS_URL: '' }, ['npm', 'start']);
+  await service.printed('Ready');
+  const session = service.child.pid as number;
+  expect(processesOfSession(session).length).toBeGreaterThan(1);
+
+  const [, header, url] = /curl -H '([^']+)' (\S+)/.exec(service.output()) ?? [];
+  const [name, value] = (header as string).split(': ') as [string, string];
+  const answer = await ask(url as string, { headers: { [name]: value } });
+  expect(answer.status).toBe(200);
+  expect(answer.body.id).toBe(42);
+
+  await service.interrupt();
+  // The keepers of the servers are in sessions of their own: look for what holds the ports instead.
+  expect(processesOfSession(session)).toEqual([]);
+  await expect(ask(url as string)).rejects.toThrow();
+});
+
+it('names a variable that is wrong, and ends', async () => {
+  await expect(startServiceProcess({ PORT: '99999' })).rejects.toThrow(
+    /PORT must be a whole number from 0 to 65535/,
+  );
+  await expect(startServiceProcess({ DATABASE_URL: 'mysql://x' })).rejects.toThrow(
+    /DATABASE_URL must be a URL/,
+  );
+});
