@@ -15,7 +15,8 @@ for (const name of packages) {
   const rows = text.split('\n').filter((line) => /^\| `HOTPATH_[A-Z0-9_]+` \|/.test(line));
   for (const row of rows) {
     const code = /`(HOTPATH_[A-Z0-9_]+)`/.exec(row)?.[1] as string;
-    if (row.split(' | ').length !== 4) problems.push(`packages/${name}/README.md: ${code} needs code, class, cause and cure`);
+    if (row.split(' | ').length !== 4)
+      problems.push(`packages/${name}/README.md: ${code} needs code, class, cause and cure`);
     if (listed.has(code)) problems.push(`${code} is listed by ${listed.get(code)} and by ${name}`);
     listed.set(code, name);
   }

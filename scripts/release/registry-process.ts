@@ -16,7 +16,9 @@ process.once('message', async ({ verdaccio, folder, upstream }: Start) => {
     storage: `${folder}/storage`,
     web: { enable: false },
     auth: { htpasswd: { file: `${folder}/htpasswd`, algorithm: 'bcrypt', rounds: 4 } },
-    uplinks: { upstream: { url: upstream, timeout: '60s', maxage: '30m', max_fails: 10, fail_timeout: '1s' } },
+    uplinks: {
+      upstream: { url: upstream, timeout: '60s', maxage: '30m', max_fails: 10, fail_timeout: '1s' },
+    },
     packages: {
       '@hotpath/*': { access: '$all', publish: '$authenticated' },
       '**': { access: '$all', proxy: 'upstream' },

@@ -16,7 +16,9 @@ export interface Registry extends AsyncDisposable {
 /** Starts a registry that keeps its data in the given folder; it ends with this process. */
 export async function startRegistry(folder: string): Promise<Registry> {
   mkdirSync(folder, { recursive: true });
-  const upstream = (await exec('npm', ['config', 'get', 'registry'], { cwd: root, timeoutMs: 30_000 })).trim();
+  const upstream = (
+    await exec('npm', ['config', 'get', 'registry'], { cwd: root, timeoutMs: 30_000 })
+  ).trim();
   const child = fork(join(import.meta.dirname, 'registry-process.ts'), {
     execPath: node,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -37,10 +37,14 @@ const PNPM = 'pnpm@12.21.0';
 
 /** Installs a folder that is a workspace of its own, exactly as its lockfile says; a second of time when it is done already. */
 export async function installFolder(path: string): Promise<void> {
-  await exec('npx', ['-y', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'], {
-    cwd: path,
-    timeoutMs: 300_000,
-  });
+  await exec(
+    'npx',
+    ['-y', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'],
+    {
+      cwd: path,
+      timeoutMs: 300_000,
+    },
+  );
 }
 
 /** Installs what a rehearsal needs. */

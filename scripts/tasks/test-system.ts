@@ -1,5 +1,16 @@
 import { build } from '../build.ts';
 import { run } from '../steps.ts';
+import { ensureSystemServers } from '../system-servers.ts';
 
+const missing = ensureSystemServers();
+if (missing.length > 0) {
+  console.error(`hotpath: install ${missing.join(', ')} to run the system tests`);
+  process.exit(1);
+}
 await build();
-process.exitCode = await run('vitest', ['run', '--config', 'vitest.system.config.ts', ...process.argv.slice(2)]);
+process.exitCode = await run('vitest', [
+  'run',
+  '--config',
+  'vitest.system.config.ts',
+  ...process.argv.slice(2),
+]);
