@@ -1,0 +1,58 @@
+import { formatFigure } from './figures.ts';
+import type { ContenderResult, GoalResult } from './results.ts';
+import { median } from './statistics.ts';
+import type { AnySuite, Bound, Goal } from './suite.ts';
+
+/** Judges each goal of a suite by its figures. */
+export function judgeGoals(
+  suite: AnySuite,
+  contenders: readonly ContenderResult[],
+  mode: 'full' | 'quick',
+): GoalResult[] {
+  return (suite.goals ?? []).map((goal) => judgeGoal(goal, contenders, mode));
+}
+
+function judgeGoal(goal: Goal, contenders: readonly ContenderResult[], mode: 'full' | 'quick'): GoalResult {
+  const { figure } = goal;
+  const bound = (goal.atMost ?? goal.atLeast) as Bound;
+  const ours =
+    goal.contender === undefined
+      ? contenders.find(({ role }) => role === 'ours')
+      : contenders.find(({ name }) => name === goal.contender);
+  const values = figuresOf(ours, figure);
+  const bounds =
+    typeof bound === 'number'
+      ? values.map(() => bound)
+      : figuresOf(
+          contenders.find(({ name }) => name === bound.of),
+          figure,
+        ).map((other) => other * (bound.times ?? 1) + (bound.plus ?? 0));
+  const result = { text: describeGoal(goal), contender: ours?.name ?? goal.contender ?? '', figure };
+  const isComplete =
+    values.length > 0 &&
+    values.length === bounds.length &&
+    values.every(Number.isFinite) &&
+    bounds.every(Number.isFinite);
+  if (!isComplete) return { ...result, status: 'missing', value: null, bound: null };
+  // Within a round, because the machine's mood changes from one to the next.
+  const excess = median(values.map((value, round) => value - (bounds[round] as number)));
+  const isMet = goal.atMost === undefined ? excess >= 0 : excess <= 0;
+  const status = mode === 'quick' ? 'notJudged' : isMet ? 'met' : 'notMet';
+  return { ...result, status, value: median(values), bound: median(bounds) };
+}
+
+function figuresOf(contender: ContenderResult | undefined, figure: string): number[] {
+  if (contender === undefined || contender.status !== 'ok') return [];
+  return contender.rounds.map((round) => round[figure] ?? Number.NaN);
+}
+
+/** Says a goal in words. */
+export function describeGoal({ contender, figure, atMost, atLeast }: Goal): string {
+  const bound = (atMost ?? atLeast) as Bound;
+  const side = atMost === undefined ? 'at least' : 'at most';
+  const whose = contender === undefined ? '' : `${contender}: `;
+  if (typeof bound === 'number') return `${whose}${figure} ${side} ${formatFigure(figure, bound)}`;
+  const times = bound.times === undefined ? '' : `${bound.times} × `;
+  const plus = bound.plus === undefined ? '' : ` + ${formatFigure(figure, bound.plus)}`;
+  return `${whose}${figure} ${side} ${times}${bound.of}${plus}`;
+}

@@ -1,0 +1,4 @@
+export function renderPage(_: unknown): string {
+  return '';
+}
+export function writePage(_: string, __: string): void {}

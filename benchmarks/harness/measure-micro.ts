@@ -1,0 +1,106 @@
+import { GCProfiler } from 'node:v8';
+import { Bench } from 'tinybench';
+import type { Timing } from './child-protocol.ts';
+import { median } from './statistics.ts';
+import type { Case, Figures } from './suite.ts';
+
+/** Long enough that reading the clock does not count, short enough for hundreds of samples. */
+const BATCH_MS = 0.5;
+
+/** Where results go, so that an engine can not leave the work out. */
+export const sink: { last: unknown } = { last: undefined };
+
+function runSync(entry: Case, from: number, count: number): void {
+  for (let index = from; index < from + count; index++) sink.last = entry.run(index);
+}
+
+async function runAsync(entry: Case, from: number, count: number): Promise<void> {
+  for (let index = from; index < from + count; index++) sink.last = await entry.run(index);
+}
+
+/** Measures one call at a time: nanoseconds and bytes per operation. */
+export async function measureMicro(entry: Case, { warmupMs, durationMs }: Timing): Promise<Figures> {
+  let index = 0;
+  const first: unknown = entry.run(index);
+  const isAsync = typeof (first as PromiseLike<unknown> | undefined)?.then === 'function';
+  await entry.check(await first, index);
+  index++;
+  const operations = entry.operations ?? 1;
+  const count = await batchSize(entry, isAsync, () => index++);
+
+  const bench = new Bench({
+    time: durationMs,
+    warmupTime: warmupMs,
+    iterations: 5,
+    warmupIterations: 3,
+    retainSamples: true,
+    throws: true,
+  });
+  const ended = (startedMs: number): { overriddenDuration: number; overriddenIterationCost: number } => {
+    const elapsedMs = bench.now() - startedMs;
+    index += count;
+    return { overriddenDuration: elapsedMs / (count * operations), overriddenIterationCost: elapsedMs };
+  };
+  const sample = isAsync
+    ? async () => {
+        const startedMs = bench.now();
+        await runAsync(entry, index, count);
+        return ended(startedMs);
+      }
+    : () => {
+        const startedMs = bench.now();
+        runSync(entry, index, count);
+        return ended(startedMs);
+      };
+  bench.add('contender', sample);
+  await bench.run();
+  await entry.check(sink.last, index - 1);
+  const { result } = bench.tasks[0] as NonNullable<(typeof bench.tasks)[0]>;
+  if (result.state !== 'completed') throw new Error(`tinybench did not complete: ${result.state}`);
+  const timeNs = result.latency.p50 * 1e6;
+  const bytesPerOp = (await bytesPerRun(entry, isAsync, index)) / operations;
+  return { timeNs, opsPerSecond: 1e9 / timeNs, bytesPerOp };
+}
+
+async function batchSize(entry: Case, isAsync: boolean, nextIndex: () => number): Promise<number> {
+  for (let count = 1; ; count *= 2) {
+    const startedMs = performance.now();
+    if (isAsync) for (let done = 0; done < count; done++) sink.last = await entry.run(nextIndex());
+    else for (let done = 0; done < count; done++) sink.last = entry.run(nextIndex());
+    if (performance.now() - startedMs >= BATCH_MS || count >= 1 << 20) return count;
+  }
+}
+
+/** Enough that what the measuring itself allocates does not count. */
+const ALLOCATION_BYTES = 400_000;
+
+/** Heap that one run takes: the median of several series. */
+async function bytesPerRun(entry: Case, isAsync: boolean, from: number): Promise<number> {
+  let index = from;
+  const allocated = async (count: number): Promise<number> => {
+    const profiler = new GCProfiler();
+    profiler.start();
+    const startBytes = process.memoryUsage().heapUsed;
+    if (isAsync) await runAsync(entry, index, count);
+    else runSync(entry, index, count);
+    const endBytes = process.memoryUsage().heapUsed;
+    const { statistics } = profiler.stop();
+    index += count;
+    // What collections took away in between was allocated as well.
+    const collected = statistics.map(
+      ({ beforeGC, afterGC }) => beforeGC.heapStatistics.usedHeapSize - afterGC.heapStatistics.usedHeapSize,
+    );
+    return endBytes - startBytes + collected.reduce((sum, bytes) => sum + bytes, 0);
+  };
+  const idle = median(await series(() => allocated(0)));
+  let count = 1;
+  while (count < 1 << 16 && (await allocated(count)) - idle < ALLOCATION_BYTES) count *= 4;
+  const grown = median(await series(() => allocated(count)));
+  return Math.max(0, (grown - idle) / count);
+}
+
+async function series(one: () => Promise<number>): Promise<number[]> {
+  const values: number[] = [];
+  for (let round = 0; round < 9; round++) values.push(await one());
+  return values;
+}

@@ -1,0 +1,13 @@
+import type { Case, Figures } from './suite.ts';
+
+/** Plays a scenario once. */
+export async function measureScenario(entry: Case): Promise<Figures> {
+  const figures = (await entry.run(0)) as Figures;
+  await entry.check(figures, 0);
+  for (const [name, value] of Object.entries(figures)) {
+    if (typeof value !== 'number' || !Number.isFinite(value)) {
+      throw new TypeError(`the figure ${name} is ${String(value)}`);
+    }
+  }
+  return figures;
+}
