@@ -74,7 +74,7 @@ export function programsOf(page: string, text: string = readFileSync(join(root, 
   }
   return programs.map(({ end, ...program }) => ({
     ...program,
-    code: `${program.code}\n${end}`.trimEnd() + '\n',
+    code: `${[program.code, end].join('\n').trimEnd()}\n`,
   }));
 }
 

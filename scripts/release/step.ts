@@ -9,6 +9,8 @@ export interface ExecOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The Node that `node` stands for, also for the scripts of packages. Default: the one that runs this. */
   readonly node?: string;
+  /** Exit codes that are no failure. Default: only 0. */
+  readonly codes?: readonly number[];
 }
 
 /** A step of a longer run failed; the message begins with its name. */
@@ -53,7 +55,7 @@ export async function step<Result>(
  * @throws Error with the end of its output when it ended with another code than 0, or too late.
  */
 export function exec(command: string, args: readonly string[], options: ExecOptions): Promise<string> {
-  const { cwd, timeoutMs, env, node = process.execPath } = options;
+  const { cwd, timeoutMs, env, node = process.execPath, codes = [0] } = options;
   const path = `${dirname(node)}${delimiter}${process.env.PATH}`;
   const child = spawn(command, args, {
     cwd,
@@ -87,7 +89,7 @@ export function exec(command: string, args: readonly string[], options: ExecOpti
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       running.delete(child.pid as number);
-      if (code === 0) resolve(stdout);
+      if (code !== null && codes.includes(code)) resolve(stdout);
       else fail(`ended with ${signal ?? `code ${code}`}`);
     });
   });
