@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { root } from '../steps.ts';
 
 /** A program from a page: one fenced `ts` block with what hidden markers add to it. */
@@ -57,7 +57,7 @@ function fencesOf(text: string): Fence[] {
  * comes first, `<!-- after … -->` directly after it holds code that comes last, and `<!-- continues -->` before it
  * joins it to the block above. A program that names `REDIS_URL` or `DATABASE_URL` gets such a server.
  */
-export function programsOf(page: string, text: string = readFileSync(join(root, page), 'utf8')): Program[] {
+export function programsOf(page: string, text: string = readFileSync(resolve(root, page), 'utf8')): Program[] {
   const programs: { page: string; line: number; code: string; end: string }[] = [];
   for (const { language, line, code, markers, trailing } of fencesOf(text)) {
     if (language !== 'ts' && language !== 'typescript') continue;
@@ -79,7 +79,7 @@ export function programsOf(page: string, text: string = readFileSync(join(root, 
 }
 
 /** Packages that the first `npm install` line of a page names. */
-export function installedBy(page: string, text: string = readFileSync(join(root, page), 'utf8')): string[] {
+export function installedBy(page: string, text: string = readFileSync(resolve(root, page), 'utf8')): string[] {
   const line = /^ *(?:npm (?:install|i)|pnpm add) (.+)$/m.exec(text)?.[1] ?? '';
   return line.split(/\s+/).filter((word) => /^@?[a-z]/.test(word));
 }
