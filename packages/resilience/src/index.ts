@@ -1,1 +1,29 @@
-export {};
+export { type Backoff, type ExponentialBackoffOptions, exponentialBackoff } from './backoff.ts';
+export { circuitBreaker } from './circuit-breaker.ts';
+export {
+  CIRCUIT_BREAKER_DEFAULTS,
+  type CircuitBreakerOptions,
+  type ResolvedCircuitBreakerOptions,
+  resolveCircuitBreakerOptions,
+  type Verdict,
+} from './circuit-options.ts';
+export type {
+  CircuitBreaker,
+  CircuitBreakerError,
+  CircuitBreakerStats,
+  CircuitSnapshot,
+  CircuitState,
+  Permit,
+} from './circuit-types.ts';
+export { classifyError } from './classify-error.ts';
+export type { CircuitStateEvent, RejectedEvent, RetryEvent } from './events.ts';
+export type { Admission } from './internal/gcra.ts';
+export { type Pipeline, type PipelineError, type PipelineStats, pipeline } from './pipeline.ts';
+export type { ExecuteOptions, Outcome, Policy, PolicyContext, PolicyError, Work } from './policy.ts';
+export { parseRetryAfter, type RateLimitHeaders, rateLimitHeaders } from './rate-limit-headers.ts';
+export { type AcquireOptions, type RateLimiter, type RateLimiterError, rateLimiter } from './rate-limiter.ts';
+export { RATE_LIMITER_DEFAULTS, type RateLimiterOptions } from './rate-limiter-options.ts';
+export { type Registry, type RegistryOptions, registry } from './registry.ts';
+export { isRetryable, type RetryOptions, type RetryPolicy, retry } from './retry.ts';
+export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.ts';
+export { type TimeoutOptions, type TimeoutPolicy, type TimeoutPolicyError, timeout } from './timeout.ts';

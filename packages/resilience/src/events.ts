@@ -1,0 +1,42 @@
+import { type EventChannel, eventChannel, type Milliseconds } from '@hotpath/core';
+import type { CircuitState } from './circuit-types.ts';
+
+/** A breaker changed its state: `hotpath:resilience:circuit-state`. */
+export interface CircuitStateEvent {
+  readonly name: string;
+  readonly from: CircuitState;
+  readonly to: CircuitState;
+  /** Why: `tripped`, `probes-failed`, `probes-hung`, `recovered`, `tried-again`, `isolated`, `released`, `forced`, `imported`, `closed`, `would-open`. */
+  readonly reason: string;
+  /** Calls and failures that counted when it changed. */
+  readonly calls: number;
+  readonly failures: number;
+  readonly slow: number;
+  /** Milliseconds until calls may be admitted; 0 when they are. */
+  readonly retryAfterMs: Milliseconds | undefined;
+}
+
+/** A policy ended a call without, or before, its work's end: `hotpath:resilience:rejected`. */
+export interface RejectedEvent {
+  readonly kind: string;
+  readonly name: string;
+  readonly code: string;
+  readonly key: string | undefined;
+  readonly retryAfterMs: Milliseconds | undefined;
+}
+
+/** A try failed and another will follow: `hotpath:resilience:retry`. */
+export interface RetryEvent {
+  readonly name: string;
+  /** The try that failed, from 1. */
+  readonly attempt: number;
+  readonly delayMs: Milliseconds;
+  readonly error: unknown;
+}
+
+export const circuitStateEvents: EventChannel<CircuitStateEvent> = eventChannel(
+  'resilience',
+  'circuit-state',
+);
+export const rejectedEvents: EventChannel<RejectedEvent> = eventChannel('resilience', 'rejected');
+export const retryEvents: EventChannel<RetryEvent> = eventChannel('resilience', 'retry');

@@ -1,0 +1,383 @@
+import { AbortedError, type Milliseconds, UnavailableError } from '@hotpath/core';
+import type { ResolvedCircuitBreakerOptions } from '../circuit-options.ts';
+import type {
+  CircuitBreakerError,
+  CircuitBreakerStats,
+  CircuitSnapshot,
+  CircuitState,
+  Permit,
+} from '../circuit-types.ts';
+import { type CircuitStateEvent, circuitStateEvents, rejectedEvents } from '../events.ts';
+import { readSnapshot } from './circuit-snapshot.ts';
+import { CountWindow, FAILURE, type OutcomeWindow, SLOW, SUCCESS, TimeWindow } from './outcome-window.ts';
+import { type TimeSource, timeSource } from './turn-clock.ts';
+
+export const CLOSED = 0 as number;
+const OPEN = 1;
+const HALF_OPEN = 2;
+const ISOLATED = 3;
+const SHUT = 4;
+const STATES: readonly CircuitState[] = ['closed', 'open', 'half-open', 'isolated', 'shut'];
+
+/** Told about every change of state, besides the telemetry: the opossum face is one. */
+export interface CircuitObserver {
+  onState(to: CircuitState): void;
+}
+
+/**
+ * The state machine of a breaker, without promises and without timers: time is looked at when somebody asks.
+ *
+ * Each state has a generation, and a permit is the generation it was given in: what comes back with
+ * another one is from a state that has ended, and is dropped.
+ */
+export class CircuitCore {
+  readonly options: ResolvedCircuitBreakerOptions;
+  phase: number = CLOSED;
+  generation: Permit = 1;
+  observers: Set<CircuitObserver> | undefined = undefined;
+  /** Made at the first outcome, so that an idle breaker holds none. */
+  #window: OutcomeWindow | undefined = undefined;
+  #time: TimeSource | undefined = undefined;
+  #failuresInRow = 0;
+  /** Openings since it was last closed. */
+  #openings = 0;
+  #openUntilMs: Milliseconds = 0;
+  #probesInFlight = 0;
+  #probesRecorded = 0;
+  #probeFailures = 0;
+  #probeSlow = 0;
+  #probesUntilMs: Milliseconds = 0;
+  #isolations = 0;
+  /** What to go on with when the last isolation ends. */
+  #beneath = CLOSED;
+  #successesTotal = 0;
+  #failuresTotal = 0;
+  #ignoredTotal = 0;
+  #rejectedTotal = 0;
+  #staleTotal = 0;
+  #openedTotal = 0;
+
+  constructor(options: ResolvedCircuitBreakerOptions) {
+    this.options = options;
+  }
+
+  tryEnter(): Permit {
+    return this.phase === CLOSED ? this.generation : this.#enterSlowly();
+  }
+
+  recordSuccess(permit: Permit, durationMs: Milliseconds): void {
+    if (permit !== this.generation) {
+      this.#staleTotal++;
+      return;
+    }
+    this.#successesTotal++;
+    this.#record(durationMs >= this.options.slowCallMs ? SLOW : SUCCESS);
+  }
+
+  recordFailure(permit: Permit, durationMs: Milliseconds): void {
+    if (permit !== this.generation) {
+      this.#staleTotal++;
+      return;
+    }
+    this.#failuresTotal++;
+    this.#record(durationMs >= this.options.slowCallMs ? FAILURE | SLOW : FAILURE);
+  }
+
+  release(permit: Permit): void {
+    if (permit !== this.generation) {
+      this.#staleTotal++;
+      return;
+    }
+    this.#ignoredTotal++;
+    if (this.phase === HALF_OPEN && this.#probesInFlight > 0) this.#probesInFlight--;
+  }
+
+  /** Whether a call would be refused at this moment; counts it as refused when so. */
+  isRefusing(): boolean {
+    if (this.phase === CLOSED) return false;
+    this.refresh();
+    if (this.phase === CLOSED || (this.phase === HALF_OPEN && this.#probeIsFree())) return false;
+    this.#reject();
+    return true;
+  }
+
+  /** Moves on by time alone: from open to half-open, and from half-open with hung probes to open. */
+  refresh(): void {
+    if (this.phase === OPEN) {
+      if (this.now() >= this.#openUntilMs) this.#enterHalfOpen();
+    } else if (this.phase === HALF_OPEN && this.#probesInFlight > 0 && this.now() >= this.#probesUntilMs) {
+      this.#open('probes-hung');
+    }
+  }
+
+  get state(): CircuitState {
+    this.refresh();
+    return STATES[this.phase] as CircuitState;
+  }
+
+  get retryAfterMs(): Milliseconds | undefined {
+    this.refresh();
+    if (this.phase === CLOSED) return 0;
+    if (this.phase === OPEN) return this.#openUntilMs - this.now();
+    if (this.phase === HALF_OPEN && this.#probeIsFree()) return 0;
+    return undefined;
+  }
+
+  now(): Milliseconds {
+    this.#time ??= timeSource(this.options.clock);
+    return this.#time.now();
+  }
+
+  refusal(): CircuitBreakerError {
+    const { name } = this.options;
+    if (this.phase === SHUT)
+      return new AbortedError('HOTPATH_CLOSED', `circuit breaker '${name}' is closed for good`);
+    if (this.phase === ISOLATED) {
+      return new UnavailableError('HOTPATH_CIRCUIT_ISOLATED', `circuit breaker '${name}' is isolated`);
+    }
+    const retryAfterMs = this.retryAfterMs;
+    return new UnavailableError(
+      'HOTPATH_CIRCUIT_OPEN',
+      `circuit breaker '${name}' is ${STATES[this.phase]}`,
+      {
+        retryAfterMs,
+      },
+    );
+  }
+
+  isolate(): () => void {
+    if (this.#isolations++ === 0 && this.phase !== SHUT) {
+      // A half-open round can't be taken up again: its probes will have come back by then.
+      this.#beneath = this.phase === HALF_OPEN ? OPEN : this.phase;
+      if (this.phase === HALF_OPEN) this.#openUntilMs = this.now();
+      this.#moveTo(ISOLATED, 'isolated');
+    }
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      if (--this.#isolations === 0 && this.phase === ISOLATED) this.#moveTo(this.#beneath, 'released');
+    };
+  }
+
+  trip(): void {
+    if (this.phase !== SHUT) this.#open('forced');
+  }
+
+  reset(): void {
+    if (this.phase !== SHUT) this.#close('forced');
+  }
+
+  shut(): void {
+    if (this.phase !== SHUT) this.#moveTo(SHUT, 'closed');
+  }
+
+  exportState(): CircuitSnapshot {
+    this.refresh();
+    const phase = this.phase === ISOLATED ? this.#beneath : this.phase;
+    const open = phase === OPEN || phase === HALF_OPEN;
+    return {
+      version: 1,
+      state: open ? 'open' : 'closed',
+      remainingMs: phase === OPEN ? Math.max(0, this.#openUntilMs - this.now()) : 0,
+      openings: this.#openings,
+      takenAt: this.options.clock.wallTime(),
+    };
+  }
+
+  importState(given: unknown): void {
+    const snapshot = readSnapshot(given);
+    if (this.phase === SHUT) return;
+    if (snapshot.state === 'closed') {
+      this.#close('imported');
+      return;
+    }
+    // A wall clock that went back must not keep it open for longer than was left.
+    const passedMs = Math.max(0, this.options.clock.wallTime() - snapshot.takenAt);
+    const remainingMs = Math.min(this.options.maxOpenMs, Math.max(0, snapshot.remainingMs - passedMs));
+    this.#openings = snapshot.openings;
+    this.#openFor(remainingMs, 'imported');
+  }
+
+  stats(): CircuitBreakerStats {
+    const state = this.state;
+    if (this.phase === CLOSED) this.#window?.expire(this.now());
+    const probing = this.phase === HALF_OPEN;
+    const calls = probing ? this.#probesRecorded : (this.#window?.calls ?? 0);
+    const failures = probing ? this.#probeFailures : (this.#window?.failures ?? 0);
+    return {
+      kind: 'circuit-breaker',
+      name: this.options.name,
+      state,
+      retryAfterMs: this.retryAfterMs,
+      calls,
+      failures,
+      slow: probing ? this.#probeSlow : (this.#window?.slow ?? 0),
+      failureRatio: calls === 0 ? 0 : failures / calls,
+      probesInFlight: this.#probesInFlight,
+      successesTotal: this.#successesTotal,
+      failuresTotal: this.#failuresTotal,
+      ignoredTotal: this.#ignoredTotal,
+      rejectedTotal: this.#rejectedTotal,
+      staleTotal: this.#staleTotal,
+      openedTotal: this.#openedTotal,
+    };
+  }
+
+  #enterSlowly(): Permit {
+    this.refresh();
+    if (this.phase === CLOSED) return this.generation;
+    if (this.phase === HALF_OPEN && this.#probeIsFree()) {
+      if (this.#probesInFlight++ === 0) this.#probesUntilMs = this.now() + this.options.halfOpenMs;
+      return this.generation;
+    }
+    this.#reject();
+    return 0;
+  }
+
+  #reject(): void {
+    this.#rejectedTotal++;
+    if (rejectedEvents.hasSubscribers) {
+      const { code } = this.refusal();
+      const { name } = this.options;
+      const retryAfterMs = this.retryAfterMs;
+      rejectedEvents.publish({ kind: 'circuit-breaker', name, code, key: undefined, retryAfterMs });
+    }
+  }
+
+  #probeIsFree(): boolean {
+    return this.#probesInFlight + this.#probesRecorded < this.options.probes;
+  }
+
+  #record(bits: number): void {
+    if (this.phase === CLOSED) this.#recordClosed(bits);
+    else if (this.phase === HALF_OPEN) this.#recordProbe(bits);
+  }
+
+  #recordClosed(bits: number): void {
+    const { options } = this;
+    const window = this.#window ?? this.#makeWindow();
+    // The count window ignores the time, and time is what costs most here.
+    window.record(bits, options.windowCalls > 0 ? 0 : this.now());
+    if (bits === SUCCESS) this.#failuresInRow = 0;
+    else if (bits & FAILURE) this.#failuresInRow++;
+    if (window.failures === 0 && window.slow === 0) return;
+    if (this.#mustOpen(window)) this.#trip(window);
+  }
+
+  #mustOpen(window: OutcomeWindow): boolean {
+    const { consecutiveFailures, minimumCalls, failureRatio, slowRatio } = this.options;
+    if (consecutiveFailures > 0 && this.#failuresInRow >= consecutiveFailures) return true;
+    if (window.calls < minimumCalls) return false;
+    return window.failures >= failureRatio * window.calls || window.slow >= slowRatio * window.calls;
+  }
+
+  #trip(window: OutcomeWindow): void {
+    if (!this.options.metricsOnly) {
+      this.#open('tripped');
+      return;
+    }
+    this.#openedTotal++;
+    this.#publish(CLOSED, OPEN, 'would-open', window);
+    this.#forgetOutcomes();
+  }
+
+  #recordProbe(bits: number): void {
+    const { probes, failureRatio, slowRatio } = this.options;
+    if (this.#probesInFlight > 0) this.#probesInFlight--;
+    this.#probesRecorded++;
+    if (bits & FAILURE) this.#probeFailures++;
+    if (bits & SLOW) this.#probeSlow++;
+    if (this.#probesRecorded < probes) return;
+    // Where failures in a row are the only rule, half of the probes decide.
+    const limit = failureRatio > 1 ? 0.5 : failureRatio;
+    if (this.#probeFailures >= limit * probes || this.#probeSlow >= slowRatio * probes)
+      this.#open('probes-failed');
+    else this.#close('recovered');
+  }
+
+  #open(reason: string): void {
+    const { openMs, openFactor, maxOpenMs, random } = this.options;
+    const failedRounds = reason === 'forced' ? 0 : this.#openings;
+    let lengthMs = openMs;
+    if (failedRounds > 0 && openMs > 0) {
+      const upperMs = Math.min(maxOpenMs, openMs * openFactor ** failedRounds);
+      // Spread between the plain time and the grown one: breakers of a fleet shall not probe in step.
+      lengthMs = openMs + (upperMs - openMs) * random();
+    }
+    this.#openings++;
+    this.#openFor(lengthMs, reason);
+  }
+
+  #openFor(lengthMs: Milliseconds, reason: string): void {
+    this.#openUntilMs = this.now() + lengthMs;
+    this.#openedTotal++;
+    this.#moveTo(OPEN, reason);
+  }
+
+  #close(reason: string): void {
+    this.#openings = 0;
+    this.#moveTo(CLOSED, reason);
+  }
+
+  #enterHalfOpen(): void {
+    this.#moveTo(HALF_OPEN, 'tried-again');
+  }
+
+  #moveTo(phase: number, reason: string): void {
+    if (this.#isolations > 0 && phase !== ISOLATED && phase !== SHUT) {
+      this.#beneath = phase;
+      return;
+    }
+    const from = this.phase;
+    this.phase = phase;
+    this.generation++;
+    if (from === CLOSED && this.#window !== undefined) this.#publish(from, phase, reason, this.#window);
+    else
+      this.#publish(from, phase, reason, {
+        calls: this.#probesRecorded,
+        failures: this.#probeFailures,
+        slow: this.#probeSlow,
+      });
+    this.#forgetOutcomes();
+    if (this.observers !== undefined) {
+      for (const observer of this.observers) observer.onState(STATES[phase] as CircuitState);
+    }
+  }
+
+  #forgetOutcomes(): void {
+    this.#window?.clear();
+    this.#failuresInRow = 0;
+    this.#probesInFlight = 0;
+    this.#probesRecorded = 0;
+    this.#probeFailures = 0;
+    this.#probeSlow = 0;
+  }
+
+  #publish(
+    from: number,
+    to: number,
+    reason: string,
+    counted: { calls: number; failures: number; slow: number },
+  ): void {
+    if (!circuitStateEvents.hasSubscribers) return;
+    const event: CircuitStateEvent = {
+      name: this.options.name,
+      from: STATES[from] as CircuitState,
+      to: STATES[to] as CircuitState,
+      reason,
+      calls: counted.calls,
+      failures: counted.failures,
+      slow: counted.slow,
+      retryAfterMs: to === CLOSED ? 0 : to === OPEN ? Math.max(0, this.#openUntilMs - this.now()) : undefined,
+    };
+    circuitStateEvents.publish(event);
+  }
+
+  #makeWindow(): OutcomeWindow {
+    const { windowCalls, windowMs, windowBuckets } = this.options;
+    this.#window =
+      windowCalls > 0 ? new CountWindow(windowCalls) : new TimeWindow(windowMs, windowBuckets, this.now());
+    return this.#window;
+  }
+}

@@ -1,0 +1,337 @@
+import {
+  type AbortedError,
+  createTimerWheel,
+  describe,
+  type Milliseconds,
+  RejectedError,
+  type TimerWheel,
+} from '@hotpath/core';
+import { rejectedEvents } from './events.ts';
+import { BasePolicy, closedError } from './internal/base-policy.ts';
+import { type Admission, Gcra } from './internal/gcra.ts';
+import { KeyTable } from './internal/key-table.ts';
+import { LimiterBucket, LimiterWaiter } from './internal/limiter-queue.ts';
+import { CallScope, type Scope } from './internal/scope.ts';
+import { type TimeSource, timeSource } from './internal/turn-clock.ts';
+import { DEFAULT_PRIORITY, PRIORITIES } from './internal/waiting-room.ts';
+import type { Policy, Step } from './policy.ts';
+import {
+  type RateLimiterOptions,
+  type ResolvedRateLimiterOptions,
+  resolveRateLimiterOptions,
+} from './rate-limiter-options.ts';
+
+/** How a rate limiter may end a call. */
+export type RateLimiterError =
+  | RejectedError<'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL'>
+  | AbortedError<'HOTPATH_CLOSED'>;
+
+/** What {@link RateLimiter.acquire} takes. */
+export interface AcquireOptions {
+  /** Whom to count it for; absent: the limiter as a whole. */
+  readonly key?: string | undefined;
+  /** How much to spend. Default 1. */
+  readonly cost?: number | undefined;
+  /** Who goes first, from 0 to 9. Default 5. */
+  readonly priority?: number | undefined;
+  /** How long to wait at most, in milliseconds. Default: as long as it takes. */
+  readonly deadlineMs?: Milliseconds | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Counters of a limiter since it was made, and who waits at present. */
+export interface RateLimiterStats {
+  readonly kind: 'rate-limiter';
+  readonly name: string;
+  readonly allowedTotal: number;
+  readonly refusedTotal: number;
+  /** Of those allowed, how many waited. */
+  readonly waitedTotal: number;
+  /** Waiters that left: by abort, deadline or close. */
+  readonly leftTotal: number;
+  readonly waiting: number;
+  readonly keys: number;
+  /** Keys that were dropped for want of room although they were not idle: raise `maxKeys` when it grows. */
+  readonly evictedActiveTotal: number;
+}
+
+/** Spreads calls over time: at most `burst + T * limit / perMs` in any interval T, for each key. */
+export interface RateLimiter extends Policy<RateLimiterError> {
+  readonly kind: 'rate-limiter';
+  /**
+   * Spends `cost` for `key` now, or says when that may be. Never waits, and never overtakes who does.
+   *
+   * Cost: one look-up, one small object.
+   * @throws RangeError when `cost` is not a number above 0.
+   */
+  tryAcquire(cost?: number, key?: string): Admission;
+  /**
+   * Spends as soon as it may, in the order of priority and arrival.
+   *
+   * @throws RejectedError (HOTPATH_RATE_LIMITED) when that is not within `deadlineMs`, or never.
+   * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait already.
+   * @throws AbortedError (HOTPATH_CLOSED) when the limiter is closed.
+   * @throws The signal's reason, untouched.
+   */
+  acquire(options?: AcquireOptions): Promise<Admission>;
+  stats(): RateLimiterStats;
+}
+
+class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimiter {
+  readonly kind = 'rate-limiter';
+  readonly options: ResolvedRateLimiterOptions;
+  readonly #gcra: Gcra;
+  readonly #time: TimeSource;
+  readonly #keys: KeyTable<LimiterBucket>;
+  readonly #whole = new LimiterBucket();
+  readonly #withWaiters = new Set<LimiterBucket>();
+  #wheel: TimerWheel | undefined;
+  #waiting = 0;
+  #closed = false;
+  #allowedTotal = 0;
+  #refusedTotal = 0;
+  #waitedTotal = 0;
+  #leftTotal = 0;
+
+  constructor(options: ResolvedRateLimiterOptions) {
+    super(options.name);
+    this.options = options;
+    this.#gcra = new Gcra(options.limit, options.perMs, options.burst);
+    this.#time = timeSource(options.clock);
+    this.#keys = new KeyTable(options.maxKeys);
+  }
+
+  tryAcquire(cost = 1, key?: string): Admission {
+    if (!(cost > 0)) throw wrongCost(cost);
+    const nowMs = this.#time.now();
+    const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
+    const admission =
+      bucket.waiters === undefined && !this.#closed
+        ? this.#gcra.take(bucket, cost, nowMs)
+        : this.#gcra.refuse(bucket, cost, nowMs);
+    if (admission.allowed) this.#allowedTotal++;
+    else this.#refuse(key, admission.retryAfterMs);
+    return admission;
+  }
+
+  acquire(options: AcquireOptions = {}): Promise<Admission> {
+    const {
+      key,
+      cost = 1,
+      priority = DEFAULT_PRIORITY,
+      deadlineMs = Number.POSITIVE_INFINITY,
+      signal,
+    } = options;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (!(deadlineMs >= 0)) return Promise.reject(wrong('deadlineMs', 'a number of at least 0', deadlineMs));
+    if (signal === undefined) return this.#acquire(key, cost, priority, deadlineMs, undefined);
+    return this.#acquire(key, cost, priority, deadlineMs, new CallScope(options));
+  }
+
+  stats(): RateLimiterStats {
+    return {
+      kind: 'rate-limiter',
+      name: this.name,
+      allowedTotal: this.#allowedTotal,
+      refusedTotal: this.#refusedTotal,
+      waitedTotal: this.#waitedTotal,
+      leftTotal: this.#leftTotal,
+      waiting: this.#waiting,
+      keys: this.#keys.size,
+      evictedActiveTotal: this.#keys.evictedActive,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const bucket of this.#withWaiters) {
+      for (let waiter = bucket.waiters?.peek(); waiter !== undefined; waiter = bucket.waiters?.peek()) {
+        this.#dismiss(waiter, closedError('rate limiter', this.name));
+      }
+    }
+    return Promise.resolve();
+  }
+
+  _compile(next: Step): Step {
+    const { maxWaitMs } = this.options;
+    return (work, scope) => {
+      const { key, cost = 1, priority = DEFAULT_PRIORITY } = scope.options;
+      if (maxWaitMs === 0) {
+        if (!(cost > 0)) return Promise.reject(wrongCost(cost));
+        const admission = this.tryAcquire(cost, key);
+        if (admission.allowed) return next(work, scope);
+        if (this.#closed) return Promise.reject(scope.refuse(closedError('rate limiter', this.name)));
+        return Promise.reject(scope.refuse(this.#limited(admission.retryAfterMs)));
+      }
+      const leftMs = Math.min(maxWaitMs, scope.deadlineMs - this.options.clock.now());
+      return this.#acquire(key, cost, priority, leftMs, scope).then(() => next(work, scope));
+    };
+  }
+
+  #acquire(
+    key: string | undefined,
+    cost: number,
+    priority: number,
+    patienceMs: Milliseconds,
+    scope: Scope | undefined,
+  ): Promise<Admission> {
+    if (!(cost > 0)) return Promise.reject(wrongCost(cost));
+    if (!(Number.isInteger(priority) && priority >= 0 && priority < PRIORITIES)) {
+      return Promise.reject(wrong('priority', 'a whole number from 0 to 9', priority));
+    }
+    if (this.#closed) return this.#reject(scope, closedError('rate limiter', this.name));
+    const nowMs = this.#time.now();
+    const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
+    if (bucket.waiters === undefined) {
+      const admission = this.#gcra.take(bucket, cost, nowMs);
+      if (admission.allowed) {
+        this.#allowedTotal++;
+        return Promise.resolve(admission);
+      }
+    }
+    const waitMs = this.#gcra.waitMs(bucket, cost, nowMs);
+    const never = cost > this.options.burst;
+    if (never || waitMs > patienceMs || patienceMs <= 0) {
+      const retryAfterMs = never ? Number.POSITIVE_INFINITY : waitMs;
+      this.#refuse(key, retryAfterMs);
+      return this.#reject(scope, this.#limited(retryAfterMs));
+    }
+    if (this.#waiting >= this.options.maxWaiting) {
+      this.#refuse(key, waitMs);
+      return this.#reject(scope, this.#queueFull(waitMs));
+    }
+    return this.#wait(bucket, key, cost, priority, patienceMs, scope);
+  }
+
+  #wait(
+    bucket: LimiterBucket,
+    key: string | undefined,
+    cost: number,
+    priority: number,
+    patienceMs: Milliseconds,
+    scope: Scope | undefined,
+  ): Promise<Admission> {
+    return new Promise((resolve, reject) => {
+      const waiter = new LimiterWaiter(bucket, priority, cost, scope, resolve, reject, {
+        onDeadline: (late) => {
+          const retryAfterMs = this.#gcra.waitMs(bucket, cost, this.options.clock.now());
+          this.#refuse(key, retryAfterMs);
+          const error = this.#limited(retryAfterMs);
+          this.#dismiss(late, late.scope === undefined ? error : late.scope.refuse(error));
+        },
+        onAbort: (left, reason) => this.#dismiss(left, reason),
+      });
+      bucket.enter(waiter);
+      this.#withWaiters.add(bucket);
+      this.#waiting++;
+      scope?.addListener(waiter);
+      if (patienceMs !== Number.POSITIVE_INFINITY) {
+        this.#wheel ??= createTimerWheel({ clock: this.options.clock, tickMs: 1 });
+        this.#wheel.arm(waiter, patienceMs);
+      }
+      this.#schedule(bucket);
+    });
+  }
+
+  /** Wakes up when the one who is next may go. */
+  #schedule(bucket: LimiterBucket): void {
+    const { clock } = this.options;
+    clock.clearTimeout(bucket.timer);
+    const head = bucket.waiters?.peek();
+    if (head === undefined) {
+      bucket.timer = undefined;
+      bucket.waiters = undefined;
+      this.#withWaiters.delete(bucket);
+      return;
+    }
+    bucket.timer = clock.setTimeout(
+      () => this.#admitNext(bucket),
+      this.#gcra.waitMs(bucket, head.cost, clock.now()),
+    );
+  }
+
+  #admitNext(bucket: LimiterBucket): void {
+    for (let head = bucket.waiters?.peek(); head !== undefined; head = bucket.waiters?.peek()) {
+      const admission = this.#gcra.take(bucket, head.cost, this.options.clock.now());
+      if (!admission.allowed) break;
+      this.#allowedTotal++;
+      this.#waitedTotal++;
+      this.#letGo(head);
+      head.resolve(admission);
+    }
+    this.#schedule(bucket);
+  }
+
+  #dismiss(waiter: LimiterWaiter, reason: unknown): void {
+    const wasNext = waiter.bucket.waiters?.peek() === waiter;
+    if (!this.#letGo(waiter)) return;
+    this.#leftTotal++;
+    waiter.reject(reason);
+    if (wasNext) this.#schedule(waiter.bucket);
+  }
+
+  #letGo(waiter: LimiterWaiter): boolean {
+    if (waiter.bucket.waiters?.leave(waiter) !== true) return false;
+    this.#waiting--;
+    this.#wheel?.disarm(waiter);
+    waiter.scope?.removeListener(waiter);
+    return true;
+  }
+
+  #bucketOf(key: string, nowMs: Milliseconds): LimiterBucket {
+    const known = this.#keys.get(key);
+    if (known !== undefined) return known;
+    const bucket = new LimiterBucket();
+    // Where everything that was looked at is waited upon, the new key shares the limiter's own bucket: bounded, and never more than allowed.
+    return this.#keys.add(key, bucket, nowMs) ? bucket : this.#whole;
+  }
+
+  #refuse(key: string | undefined, retryAfterMs: Milliseconds): void {
+    this.#refusedTotal++;
+    if (!rejectedEvents.hasSubscribers) return;
+    rejectedEvents.publish({
+      kind: this.kind,
+      name: this.name,
+      code: 'HOTPATH_RATE_LIMITED',
+      key,
+      retryAfterMs,
+    });
+  }
+
+  #limited(retryAfterMs: Milliseconds): RateLimiterError {
+    return new RejectedError('HOTPATH_RATE_LIMITED', `rate limiter '${this.name}': the limit is reached`, {
+      retryAfterMs,
+    });
+  }
+
+  #queueFull(retryAfterMs: Milliseconds): RateLimiterError {
+    const message = `rate limiter '${this.name}': ${this.options.maxWaiting} wait already`;
+    return new RejectedError('HOTPATH_RATE_QUEUE_FULL', message, { retryAfterMs });
+  }
+
+  #reject(scope: Scope | undefined, error: RateLimiterError): Promise<never> {
+    return Promise.reject(scope === undefined ? error : scope.refuse(error));
+  }
+}
+
+function wrong(name: string, expected: string, value: unknown): RangeError {
+  return new RangeError(`rateLimiter: '${name}' must be ${expected}, got ${describe(value)}`);
+}
+
+function wrongCost(cost: unknown): RangeError {
+  return wrong('cost', 'a number above 0', cost);
+}
+
+/**
+ * Makes a rate limiter: `limit` per `perMs`, for each key, with `burst` at once after a rest.
+ *
+ * @example
+ * const limiter = rateLimiter({ limit: 100, perMs: 1_000, burst: 20 });
+ * limiter.tryAcquire(1, 'client-7').allowed; // true
+ *
+ * @throws RejectedError (HOTPATH_RATE_LIMITED, HOTPATH_RATE_QUEUE_FULL) from `execute`, when it refuses.
+ * @throws TypeError or RangeError when an option is wrong.
+ */
+export function rateLimiter(options: RateLimiterOptions): RateLimiter {
+  return new GcraRateLimiter(resolveRateLimiterOptions(options));
+}

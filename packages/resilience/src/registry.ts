@@ -1,0 +1,120 @@
+import { optionReader } from '@hotpath/core';
+
+/** What {@link registry} takes besides the way to make an entry. */
+export interface RegistryOptions<Entry> {
+  /** How many entries are kept. Default 1,000; where it is full, one that was not used for long goes. */
+  readonly maxEntries?: number;
+  /** Told about each entry that was dropped for want of room. */
+  readonly onEvict?: ((key: string, entry: Entry) => void) | undefined;
+}
+
+/** Counters of a registry since it was made. */
+export interface RegistryStats {
+  readonly size: number;
+  readonly createdTotal: number;
+  readonly evictedTotal: number;
+}
+
+/** A bounded set of things by key, made when first asked for: one breaker a host, one limiter a tenant. */
+export interface Registry<Entry> {
+  /** The entry for `key`; made now when there is none. Cost: one look-up. */
+  get(key: string): Entry;
+  /** The entry for `key`, when there is one; does not count as use. */
+  peek(key: string): Entry | undefined;
+  /** Drops an entry; who still holds it may go on using it. */
+  delete(key: string): boolean;
+  readonly size: number;
+  entries(): IterableIterator<[string, Entry]>;
+  stats(): RegistryStats;
+  /** Drops all entries and closes those that can be closed. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+class Slot<Entry> {
+  readonly entry: Entry;
+  used = false;
+
+  constructor(entry: Entry) {
+    this.entry = entry;
+  }
+}
+
+/**
+ * Makes a registry of per-key things, at most `maxEntries` of them.
+ *
+ * When it is full, the next one makes room for itself: of the entries, oldest first, the first goes that
+ * was not used since it was last looked at (the CLOCK algorithm; Corbató, 1968). An evicted entry is
+ * dropped, not closed: calls under way may hold it.
+ *
+ * @example
+ * const breakers = registry((host) => circuitBreaker({ name: host }), { maxEntries: 500 });
+ * await breakers.get('db-1').execute(() => query());
+ *
+ * @throws TypeError or RangeError when an argument or option is wrong.
+ */
+export function registry<Entry>(
+  create: (key: string) => Entry,
+  options: RegistryOptions<Entry> = {},
+): Registry<Entry> {
+  if (typeof create !== 'function') throw new TypeError('registry: the first argument must be a function');
+  const read = optionReader('registry', options);
+  const maxEntries = read.integer('maxEntries', 1_000, { min: 1, max: 10_000_000 });
+  const onEvict = read.function<((key: string, entry: Entry) => void) | undefined>('onEvict', undefined);
+  read.end();
+  const slots = new Map<string, Slot<Entry>>();
+  let createdTotal = 0;
+  let evictedTotal = 0;
+
+  const evictOne = (): void => {
+    for (;;) {
+      const [key, slot] = slots.entries().next().value as [string, Slot<Entry>];
+      slots.delete(key);
+      if (slot.used) {
+        slot.used = false;
+        slots.set(key, slot);
+        continue;
+      }
+      evictedTotal++;
+      onEvict?.(key, slot.entry);
+      return;
+    }
+  };
+  const make = (key: string): Entry => {
+    const entry = create(key);
+    // Making it may have asked for the same key.
+    const meanwhile = slots.get(key);
+    if (meanwhile !== undefined) return meanwhile.entry;
+    while (slots.size >= maxEntries) evictOne();
+    slots.set(key, new Slot(entry));
+    createdTotal++;
+    return entry;
+  };
+  const close = async (): Promise<void> => {
+    const dropped = [...slots.values()];
+    slots.clear();
+    await Promise.all(
+      dropped.map(({ entry }) => (entry as { close?: () => unknown } | undefined)?.close?.()),
+    );
+  };
+
+  return {
+    get: (key) => {
+      const slot = slots.get(key);
+      if (slot === undefined) return make(key);
+      slot.used = true;
+      return slot.entry;
+    },
+    peek: (key) => slots.get(key)?.entry,
+    delete: (key) => slots.delete(key),
+    get size() {
+      return slots.size;
+    },
+    *entries() {
+      for (const [key, slot] of slots) yield [key, slot.entry];
+    },
+    stats: () => ({ size: slots.size, createdTotal, evictedTotal }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
