@@ -119,8 +119,9 @@ const core = await import('@hotpath/core').catch((error) => {
 for (const [entry, imported] of seen) {
   for (const [name, value] of Object.entries(imported)) {
     if (typeof value !== 'function' || !(value.prototype instanceof Error) || core === undefined) continue;
-    if (value !== core.HotpathError && !(value.prototype instanceof core.HotpathError)) {
-      fail(entry + ': ' + name + ' is no HotpathError of @hotpath/core: there are two copies of it, or it is none of ours');
+    if (value.prototype[Symbol.for('hotpath.error')] !== true) fail(entry + ': ' + name + ' is no error of ours');
+    for (let base = value; base !== Function.prototype; base = Object.getPrototypeOf(base)) {
+      if (base.name === 'HotpathError' && base !== core.HotpathError) fail(entry + ': ' + name + ' comes from a second copy of @hotpath/core');
     }
   }
 }
@@ -177,13 +178,23 @@ export async function compile(
           files: isNode ? ['use.ts', 'use.cts'] : ['use.ts'],
         }),
       );
-      await exec(defaultNode, [path, '--project', config], { cwd: folder, timeoutMs: 120_000 }).catch(
-        (error) => {
-          throw new Error(`TypeScript ${major}, ${resolution}: ${error.message}`);
-        },
-      );
+      const output = await exec(defaultNode, [path, '--pretty', 'false', '--project', config], {
+        cwd: folder,
+        timeoutMs: 120_000,
+        codes: [0, 1, 2],
+      });
+      const problems = output.split('\n').filter((line) => /error TS/.test(line) && isOurs(line));
+      if (problems.length > 0) {
+        throw new Error(`TypeScript ${major}, ${resolution}:\n${problems.slice(0, 20).join('\n')}`);
+      }
     }
   }
+}
+
+/** Whether a diagnostic is about the program or our declarations, not about those of drivers and frameworks. */
+function isOurs(diagnostic: string): boolean {
+  const file = diagnostic.split('(')[0] as string;
+  return !file.includes('node_modules/') || file.includes('node_modules/@hotpath/');
 }
 
 /** Runs the first example of a package's README as it stands, against real servers. */
