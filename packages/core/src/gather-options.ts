@@ -1,4 +1,5 @@
 import { type Clock, type Milliseconds, systemClock } from './clock.ts';
+import type { GatherItems } from './gather-item.ts';
 import { describe, type OptionReader, optionReader } from './options.ts';
 
 /** How a gather ends: with every outcome, at the first failure, or at the first success. */
@@ -108,13 +109,19 @@ function readLimits(read: OptionReader): ResolvedGatherLimits {
 
 /** @throws TypeError when `items` can't be iterated or `worker` is no function. */
 export function checkGatherInput(owner: string, items: unknown, worker: unknown): void {
-  const isIterable =
-    typeof items === 'string' ||
-    (typeof items === 'object' &&
-      items !== null &&
-      (Symbol.iterator in items || Symbol.asyncIterator in items));
-  if (!isIterable) throw new TypeError(`${owner}: items must be iterable, got ${describe(items)}`);
+  if (!hasMethod(items, Symbol.iterator) && !hasMethod(items, Symbol.asyncIterator)) {
+    throw new TypeError(`${owner}: items must be iterable, got ${describe(items)}`);
+  }
   if (typeof worker !== 'function') {
     throw new TypeError(`${owner}: worker must be a function, got ${describe(worker)}`);
   }
+}
+
+/** Whether an input is an asynchronous one; one that is both is taken as that. */
+export function isAsyncIterable<Item>(items: GatherItems<Item>): items is AsyncIterable<Item> {
+  return hasMethod(items, Symbol.asyncIterator);
+}
+
+function hasMethod(value: unknown, name: symbol): boolean {
+  return typeof (value as { readonly [name: symbol]: unknown } | null | undefined)?.[name] === 'function';
 }

@@ -1,7 +1,7 @@
 import type { Milliseconds, TimerHandle } from '../clock.ts';
 import { AbortedError, TimeoutError } from '../errors.ts';
 import type { GatherItems, GatherResult, GatherWorker } from '../gather-item.ts';
-import type { ResolvedGatherLimits } from '../gather-options.ts';
+import { isAsyncIterable, type ResolvedGatherLimits } from '../gather-options.ts';
 import { deadlineError } from '../signals.ts';
 import { ItemRun, isAbort, isThenable } from './item-run.ts';
 
@@ -49,10 +49,8 @@ export class GatherRun<Item, Value> {
     this.#worker = worker;
     this.#options = options;
     this.#sink = sink;
-    this.#isAsync = Symbol.asyncIterator in items;
-    this.#iterator = this.#isAsync
-      ? (items as AsyncIterable<Item>)[Symbol.asyncIterator]()
-      : (items as Iterable<Item>)[Symbol.iterator]();
+    this.#isAsync = isAsyncIterable(items);
+    this.#iterator = isAsyncIterable(items) ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
   }
 
   /** How many items were pulled so far. */
