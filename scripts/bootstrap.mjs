@@ -31,7 +31,7 @@ function install() {
   console.error('hotpath: installing dependencies …');
   const result = spawnSync(
     'npx',
-    ['-y', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=warn'],
+    ['-y', PNPM, 'install', '--frozen-lockfile', '--reporter=append-only', '--loglevel=error'],
     {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
