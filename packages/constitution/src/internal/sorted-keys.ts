@@ -1,0 +1,19 @@
+// Insertion sort wins on the handful of keys that most objects have.
+const FEW = 24;
+
+/** An object's own enumerable string keys, by UTF-16 code units (as RFC 8785 §3.2.3 demands). */
+export function sortedKeys(object: object): string[] {
+  const keys = Object.keys(object);
+  const count = keys.length;
+  if (count > FEW) return keys.sort();
+  for (let index = 1; index < count; index++) {
+    const key = keys[index] as string;
+    let place = index;
+    while (place > 0 && (keys[place - 1] as string) > key) {
+      keys[place] = keys[place - 1] as string;
+      place--;
+    }
+    if (place !== index) keys[place] = key;
+  }
+  return keys;
+}

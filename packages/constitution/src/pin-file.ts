@@ -1,0 +1,286 @@
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, type Milliseconds } from '@hotpath/core';
+import { readDocument } from './document.ts';
+import { DocumentError, DriftError } from './errors.ts';
+import {
+  type Fingerprint,
+  type FingerprintProfile,
+  fingerprint,
+  parseFingerprint,
+  plainText,
+} from './fingerprint.ts';
+import { momentMs, type Version } from './internal/versions.ts';
+
+/** One version in a pin file. Times are ISO 8601; `null` is the beginning or the end of time. */
+export interface PinnedVersion {
+  readonly version: number;
+  /** 16 hex digits. */
+  readonly hash: string;
+  /** The whole fingerprint. */
+  readonly fingerprint: string;
+  readonly acceptFrom: string | null;
+  readonly activeFrom: string | null;
+  readonly until: string | null;
+}
+
+/** What a pin file (`constitution.lock.json`) holds. */
+export interface PinFile extends PinnedVersion {
+  readonly lockVersion: 1;
+  /** The document's path, from the pin file's folder. */
+  readonly document: string;
+  readonly profile: FingerprintProfile;
+  /** A copy of the text that was accepted, from the pin file's folder; tells where a document drifted. */
+  readonly acceptedCopy: string | null;
+  /** Earlier versions, newest first. */
+  readonly previous: readonly PinnedVersion[];
+}
+
+/** A document that still is what its pin file says. */
+export interface CheckedPin {
+  readonly pin: PinFile;
+  readonly fingerprint: Fingerprint;
+}
+
+export const PIN_FILE_NAME = 'constitution.lock.json';
+
+function broken(path: string, problem: string, cause?: unknown): never {
+  throw new DocumentError(
+    'HOTPATH_CONSTITUTION_PIN_FILE',
+    `the pin file ${path} ${problem}`,
+    cause === undefined ? undefined : { cause },
+  );
+}
+
+/**
+ * Reads a pin file and checks its shape.
+ *
+ * @throws DocumentError (HOTPATH_CONSTITUTION_PIN_FILE) when it can't be read or is not one.
+ */
+export function readPinFile(path: string): PinFile {
+  let pin: unknown;
+  try {
+    pin = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    return broken(path, code === undefined ? 'is not JSON' : `can't be read (${code})`, cause);
+  }
+  if (typeof pin !== 'object' || pin === null)
+    return broken(path, `must hold an object, got ${describe(pin)}`);
+  const { lockVersion, document, profile, acceptedCopy, previous, ...current } = pin as Record<
+    string,
+    unknown
+  >;
+  if (lockVersion !== 1) return broken(path, `has lockVersion ${describe(lockVersion)}; known is 1`);
+  if (typeof document !== 'string' || document === '') return broken(path, 'names no document');
+  if (acceptedCopy !== null && typeof acceptedCopy !== 'string')
+    return broken(path, 'has a wrong acceptedCopy');
+  if (!Array.isArray(previous)) return broken(path, 'must list the previous versions');
+  const newest = pinnedVersion(path, current, 'the current version');
+  if (parseFingerprint(newest.fingerprint).profile !== profile) {
+    return broken(path, 'has a profile that is not that of its fingerprint');
+  }
+  const older = previous.map((version, index) => pinnedVersion(path, version, `previous[${index}]`));
+  const hashes = new Set([newest, ...older].map(({ hash }) => hash));
+  if (hashes.size !== older.length + 1) return broken(path, 'has one hash twice');
+  return {
+    ...newest,
+    lockVersion,
+    document,
+    profile: profile as FingerprintProfile,
+    acceptedCopy,
+    previous: older,
+  };
+}
+
+function pinnedVersion(path: string, given: unknown, where: string): PinnedVersion {
+  if (typeof given !== 'object' || given === null) return broken(path, `: ${where} must be an object`);
+  const {
+    version,
+    hash,
+    fingerprint: whole,
+    acceptFrom,
+    activeFrom,
+    until,
+  } = given as Record<string, unknown>;
+  if (!Number.isSafeInteger(version) || (version as number) < 1) {
+    return broken(path, `: ${where} has the version ${describe(version)}`);
+  }
+  try {
+    for (const moment of [acceptFrom, activeFrom, until]) if (moment !== null) momentMs(moment, where);
+    if (parseFingerprint(whole as string).short !== hash) {
+      return broken(path, `: ${where} has a hash that is not the beginning of its digest`);
+    }
+  } catch (cause) {
+    if (cause instanceof DocumentError && cause.code === 'HOTPATH_CONSTITUTION_PIN_FILE') throw cause;
+    return broken(path, `: ${where}: ${(cause as Error).message}`, cause);
+  }
+  return { version, hash, fingerprint: whole, acceptFrom, activeFrom, until } as PinnedVersion;
+}
+
+/** Writes a pin file, whole or not at all. */
+export function writePinFile(path: string, pin: PinFile): void {
+  const { lockVersion, document, profile, version, hash, fingerprint: whole, ...rest } = pin;
+  const ordered = { lockVersion, document, profile, version, hash, fingerprint: whole, ...rest };
+  writeWhole(path, `${JSON.stringify(ordered, null, 2)}\n`);
+}
+
+/** Writes a file so that a reader sees the old or the new content, also after a crash. */
+export function writeWhole(path: string, content: string | Uint8Array): void {
+  const next = `${path}.${process.pid}.tmp`;
+  const file = openSync(next, 'w');
+  try {
+    writeSync(file, typeof content === 'string' ? Buffer.from(content) : content);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(next, path);
+}
+
+/**
+ * Recomputes the fingerprint of a pin file's document.
+ *
+ * @throws DriftError (HOTPATH_CONSTITUTION_DRIFT) when it differs, naming the first line that does where
+ * the accepted text was kept.
+ * @throws DocumentError (HOTPATH_CONSTITUTION_PIN_FILE, HOTPATH_CONSTITUTION_DOCUMENT) when either can't be read.
+ */
+export function checkPinFile(path: string): CheckedPin {
+  const pin = readPinFile(path);
+  const documentPath = resolve(dirname(path), pin.document);
+  const content = readDocument(documentPath);
+  const actual = fingerprint(content, { profile: pin.profile });
+  if (actual.toString() === pin.fingerprint) return { pin, fingerprint: actual };
+  const accepted = acceptedText(path, pin);
+  const line = accepted === undefined ? undefined : firstDifference(accepted, linesOf(content, pin.profile));
+  const place = line === undefined ? '' : `; first difference in line ${line}`;
+  throw new DriftError(
+    'HOTPATH_CONSTITUTION_DRIFT',
+    `${pin.document} is ${actual}, pinned is ${pin.fingerprint}${place}`,
+  );
+}
+
+/** The lines of the text that was accepted last; `undefined` when it was not kept or is not that text any more. */
+export function acceptedText(path: string, pin: PinFile): readonly string[] | undefined {
+  if (pin.acceptedCopy === null) return undefined;
+  const copy = resolve(dirname(path), pin.acceptedCopy);
+  if (!existsSync(copy)) return undefined;
+  const content = readFileSync(copy);
+  if (fingerprint(content, { profile: pin.profile }).toString() !== pin.fingerprint) return undefined;
+  return linesOf(content, pin.profile);
+}
+
+/** The lines that differ when the fingerprint does: under `text-v1` without what that profile takes out. */
+export function linesOf(content: Uint8Array, profile: FingerprintProfile): readonly string[] {
+  const text = Buffer.from(content).toString('utf8');
+  return (profile === 'text-v1' ? plainText(text) : text).split('\n');
+}
+
+/** The number of the first line that differs, from 1. */
+export function firstDifference(before: readonly string[], after: readonly string[]): number {
+  let index = 0;
+  while (index < before.length && before[index] === after[index]) index++;
+  return index + 1;
+}
+
+/** The versions of a pin file, as a constitution keeps them. */
+export function versionsOf(pin: PinFile): readonly Version[] {
+  return [pin, ...pin.previous].map((version) => ({
+    version: version.version,
+    hash: version.hash,
+    fingerprint: version.fingerprint,
+    fromMs: boundMs(version.acceptFrom, Number.NEGATIVE_INFINITY),
+    activeFromMs: boundMs(version.activeFrom, Number.NEGATIVE_INFINITY),
+    untilMs: boundMs(version.until, Number.POSITIVE_INFINITY),
+  }));
+}
+
+function boundMs(moment: string | null, open: Milliseconds): Milliseconds {
+  return moment === null ? open : Date.parse(moment);
+}
+
+/** What {@link pinDocument} and {@link rotatePin} take besides the document. */
+export interface PinTimes {
+  readonly nowMs: Milliseconds;
+  /** Between being accepted and being stamped. Default 0. */
+  readonly leadMs?: Milliseconds;
+  /** How long the version before is accepted afterwards. Default a day. */
+  readonly graceMs?: Milliseconds;
+  /** When the new version is retired. Default never. */
+  readonly untilMs?: Milliseconds;
+}
+
+/** Pins a document for the first time, and keeps a copy of its text beside the pin file. */
+export function pinDocument(path: string, documentPath: string, profile: FingerprintProfile): PinFile {
+  const content = readDocument(documentPath);
+  const actual = fingerprint(content, { profile });
+  const pin: PinFile = {
+    lockVersion: 1,
+    document: relative(dirname(resolve(path)), resolve(documentPath)),
+    profile,
+    version: 1,
+    hash: actual.short,
+    fingerprint: actual.toString(),
+    acceptFrom: null,
+    activeFrom: null,
+    until: null,
+    acceptedCopy: keepCopy(path, content),
+    previous: [],
+  };
+  writePinFile(path, pin);
+  return pin;
+}
+
+/**
+ * Pins the document as it is now as the next version, and gives the one before its end.
+ *
+ * @throws DriftError (HOTPATH_CONSTITUTION_ROLLBACK) when the document is an earlier version, unless `force`.
+ * @throws DocumentError (HOTPATH_CONSTITUTION_DOCUMENT) when the document did not change.
+ */
+export function rotatePin(path: string, times: PinTimes, force = false): PinFile {
+  const { nowMs, leadMs = 0, graceMs = 86_400_000, untilMs = Number.POSITIVE_INFINITY } = times;
+  const pin = readPinFile(path);
+  const content = readDocument(resolve(dirname(path), pin.document));
+  const actual = fingerprint(content, { profile: pin.profile });
+  if (actual.toString() === pin.fingerprint) {
+    throw new DocumentError('HOTPATH_CONSTITUTION_DOCUMENT', `${pin.document} is the pinned version already`);
+  }
+  const earlier = pin.previous.find(({ hash }) => hash === actual.short);
+  if (earlier !== undefined && !force) {
+    throw new DriftError(
+      'HOTPATH_CONSTITUTION_ROLLBACK',
+      `${pin.document} is version ${earlier.version} again; versions only go up`,
+    );
+  }
+  const activeFromMs = nowMs + leadMs;
+  const { lockVersion: _, document, profile, acceptedCopy: __, previous, ...before } = pin;
+  const ending = (version: PinnedVersion): PinnedVersion => ({
+    ...version,
+    until: isoOrNull(Math.min(boundMs(version.until, Number.POSITIVE_INFINITY), activeFromMs + graceMs)),
+  });
+  const next: PinFile = {
+    lockVersion: 1,
+    document,
+    profile,
+    version: pin.version + 1,
+    hash: actual.short,
+    fingerprint: actual.toString(),
+    acceptFrom: isoOrNull(nowMs),
+    activeFrom: isoOrNull(activeFromMs),
+    until: isoOrNull(untilMs),
+    acceptedCopy: keepCopy(path, content),
+    previous: [before, ...previous].filter(({ hash }) => hash !== actual.short).map(ending),
+  };
+  writePinFile(path, next);
+  return next;
+}
+
+function isoOrNull(ms: Milliseconds): string | null {
+  return Number.isFinite(ms) ? new Date(ms).toISOString() : null;
+}
+
+function keepCopy(path: string, content: Uint8Array): string {
+  const name = 'constitution.accepted';
+  writeWhole(join(dirname(path), name), content);
+  return name;
+}
