@@ -31,11 +31,11 @@ export interface BatcherOptions<Item> {
   readonly key?: (item: Item) => unknown;
   /** Whether a batch goes at the end of the tick when no other is in flight, instead of waiting out its window. Default true. */
   readonly flushWhenIdle?: boolean;
-  /** How many batches may be loading at once; further ones wait. Default 8. */
+  /** How many batches may be loading at once; further ones wait. One whose time is over no longer counts. Default 8. */
   readonly maxConcurrentBatches?: number;
   /** How many items may wait to be loaded. Default 10,000. */
   readonly maxQueuedItems?: number;
-  /** Milliseconds that the loader has for a batch. Default 30,000. */
+  /** Milliseconds that the loader has for a batch; `Infinity` means no end. Default 30,000. */
   readonly timeoutMs?: Milliseconds;
   readonly clock?: Clock;
 }
@@ -62,6 +62,7 @@ export interface Batcher<Item, Value> {
    * @throws TimeoutError (HOTPATH_BATCH_TIMEOUT) when the loader took longer than `timeoutMs`.
    * @throws CorruptError (HOTPATH_BATCH_RESULT) when the loader did not give one result an item.
    * @throws AbortedError (HOTPATH_CLOSED) after `close()`.
+   * @throws RangeError when `sizeOf` gives no number of at least 0; what `key` or `sizeOf` throw.
    * @throws The signal's reason, untouched; an item that nobody waits for leaves its batch.
    */
   load(item: Item, options?: { readonly signal?: AbortSignal | undefined }): Promise<Value>;

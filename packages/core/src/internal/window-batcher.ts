@@ -222,8 +222,8 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
   }
 }
 
-function checkedSize(bytes: number): number {
-  if (bytes >= 0) return bytes;
+function checkedSize(bytes: unknown): number {
+  if (typeof bytes === 'number' && bytes >= 0) return bytes;
   throw new RangeError(`batcher: sizeOf must return a number of at least 0, got ${describe(bytes)}`);
 }
 
