@@ -55,7 +55,8 @@ function workspaceManifests() {
 const [task, ...args] = process.argv.slice(2);
 if (task === undefined) fail('usage: node scripts/bootstrap.mjs <task> [arguments]');
 install();
-if (task !== 'build' && task !== 'check') ensureRedis({ required: task !== 'start' });
+const withoutRedis = ['build', 'check', 'docs:build', 'release:version', 'release:pack', 'release:publish'];
+if (!withoutRedis.includes(task)) ensureRedis({ required: task !== 'start' });
 
 const node = process.env.HOTPATH_NODE ?? join(root, 'node_modules', 'node', 'bin', 'node');
 const child = spawn(node, [join(root, 'scripts', 'tasks', `${task.replace(':', '-')}.ts`), ...args], {

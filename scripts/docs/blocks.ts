@@ -57,7 +57,10 @@ function fencesOf(text: string): Fence[] {
  * comes first, `<!-- after … -->` directly after it holds code that comes last, and `<!-- continues -->` before it
  * joins it to the block above. A program that names `REDIS_URL` or `DATABASE_URL` gets such a server.
  */
-export function programsOf(page: string, text: string = readFileSync(resolve(root, page), 'utf8')): Program[] {
+export function programsOf(
+  page: string,
+  text: string = readFileSync(resolve(root, page), 'utf8'),
+): Program[] {
   const programs: { page: string; line: number; code: string; end: string }[] = [];
   for (const { language, line, code, markers, trailing } of fencesOf(text)) {
     if (language !== 'ts' && language !== 'typescript') continue;
@@ -79,7 +82,10 @@ export function programsOf(page: string, text: string = readFileSync(resolve(roo
 }
 
 /** Packages that the first `npm install` line of a page names. */
-export function installedBy(page: string, text: string = readFileSync(resolve(root, page), 'utf8')): string[] {
+export function installedBy(
+  page: string,
+  text: string = readFileSync(resolve(root, page), 'utf8'),
+): string[] {
   const line = /^ *(?:npm (?:install|i)|pnpm add) (.+)$/m.exec(text)?.[1] ?? '';
   return line.split(/\s+/).filter((word) => /^@?[a-z]/.test(word));
 }

@@ -63,7 +63,10 @@ async function publishAll(tree: string, packed: string, npmrc: string): Promise<
   await step('make versions from changesets', 60_000, () => versionPackages(tree));
   nameRepository(tree, 'https://localhost/rehearsal.git');
   await step('pack', 120_000, () => packPackages(tree, packed));
-  await step('check what was packed', 60_000, () => checkTarballs(tree, join(packed, 'packages')));
+  await step('check what was packed', 60_000, async () => {
+    const count = await checkTarballs(tree, join(packed, 'packages'));
+    if (count !== packages.length) throw new Error(`${count} tarballs for ${packages.length} packages`);
+  });
   await step('publish', 180_000, () => publishPackages(tree, packed));
 }
 

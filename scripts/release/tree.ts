@@ -1,4 +1,5 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { packages, root } from '../steps.ts';
 import { exec } from './step.ts';
@@ -55,45 +56,51 @@ export function readManifest(tree: string, name: string): Manifest {
 }
 
 /**
- * Unpacks every tarball of a folder and holds it against the tree that it was packed from.
+ * Holds every tarball of a folder against the tree that it was packed from, and resolves with their number.
  *
  * @throws Error when a tarball lacks a README, a licence or a file that `exports` names, holds a source or a test, or
  * depends on another package of ours by anything but a caret range of its version in the tree.
  */
-export async function checkTarballs(tree: string, folder: string): Promise<void> {
-  const problems: string[] = [];
+export async function checkTarballs(tree: string, folder: string): Promise<number> {
   const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-  if (tarballs.length !== packages.length) {
-    problems.push(`${tarballs.length} tarballs for ${packages.length} packages`);
-  }
+  const problems: string[] = [];
   for (const tarball of tarballs) {
-    const target = join(folder, tarball.replace(/\.tgz$/, ''));
-    mkdirSync(target, { recursive: true });
-    await exec('tar', ['-xzf', join(folder, tarball), '-C', target], { cwd: folder, timeoutMs: 30_000 });
-    const inside = join(target, 'package');
-    const manifest: Manifest = JSON.parse(readFileSync(join(inside, 'package.json'), 'utf8'));
-    const complain = (what: string): void => {
-      problems.push(`${manifest.name}: ${what}`);
-    };
-    for (const kind of ['dependencies', 'peerDependencies', 'optionalDependencies'] as const) {
-      for (const [name, range] of Object.entries(manifest[kind] ?? {})) {
-        if (/^(workspace|link|file|catalog):/.test(range)) complain(`${name} is packed as ${range}`);
-        if (!name.startsWith('@hotpath/')) continue;
-        const { version } = readManifest(tree, name.slice('@hotpath/'.length));
-        if (range !== `^${version}`) complain(`${name} is packed as ${range}, expected ^${version}`);
-      }
-    }
-    const files = readdirSync(inside, { recursive: true, encoding: 'utf8' });
-    for (const target of Object.values(manifest.exports).flatMap((entry) =>
-      typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
-    )) {
-      if (!files.includes(target.slice(2))) complain(`exports name ${target}, which is not packed`);
-    }
-    for (const wanted of ['README.md', 'LICENSE'])
-      if (!files.includes(wanted)) complain(`no ${wanted} is packed`);
-    for (const file of files) {
-      if (/(^|\/)(src|test|node_modules)\/|\.test\.|tsconfig|tsup/.test(file)) complain(`${file} is packed`);
+    const unpacked = mkdtempSync(join(tmpdir(), 'hotpath-tarball-'));
+    try {
+      await exec('tar', ['-xzf', join(folder, tarball), '-C', unpacked], { cwd: folder, timeoutMs: 30_000 });
+      problems.push(...problemsOf(tree, join(unpacked, 'package')));
+    } finally {
+      rmSync(unpacked, { recursive: true, force: true });
     }
   }
   if (problems.length > 0) throw new Error(problems.join('\n'));
+  return tarballs.length;
+}
+
+function problemsOf(tree: string, folder: string): string[] {
+  const manifest: Manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const problems: string[] = [];
+  const { dependencies, peerDependencies, optionalDependencies } = manifest;
+  for (const [name, range] of Object.entries({
+    ...dependencies,
+    ...peerDependencies,
+    ...optionalDependencies,
+  })) {
+    if (/^(workspace|link|file|catalog):/.test(range)) problems.push(`${name} is packed as ${range}`);
+    if (!name.startsWith('@hotpath/')) continue;
+    const { version } = readManifest(tree, name.slice('@hotpath/'.length));
+    if (range !== `^${version}`) problems.push(`${name} is packed as ${range}, expected ^${version}`);
+  }
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const targets = Object.values(manifest.exports).flatMap((entry) =>
+    typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>),
+  );
+  for (const wanted of [...targets.map((target) => target.slice(2)), 'README.md', 'LICENSE']) {
+    if (!files.includes(wanted)) problems.push(`${wanted} is not packed`);
+  }
+  for (const file of files) {
+    if (/(^|\/)(src|test|node_modules)\/|\.test\.|tsconfig|tsup/.test(file))
+      problems.push(`${file} is packed`);
+  }
+  return problems.map((problem) => `${manifest.name}: ${problem}`);
 }

@@ -6,6 +6,10 @@ import { packages, root, run } from '../steps.ts';
 const steps: [name: string, step: () => Promise<number>][] = [
   ['format and lint', () => run('biome', ['check', '--error-on-warnings', '.'])],
   ['import directions and cycles', () => run(process.execPath, [join(root, 'scripts/check-imports.ts')])],
+  ['workflows', () => run(process.execPath, [join(root, 'scripts/release/workflows.ts')])],
+  ['licences of dependencies', () => run(process.execPath, [join(root, 'scripts/release/licences.ts')])],
+  ['packed size and dependencies', () => run(process.execPath, [join(root, 'scripts/release/budget.ts')])],
+  ['public API', () => run(process.execPath, [join(root, 'scripts/release/public-api.ts')])],
   ['documented errors', () => run(process.execPath, [join(root, 'scripts/errors-page.ts')])],
   ...globSync(
     ['tsconfig.json', '{packages,examples}/*/tsconfig.json', '{testkit,benchmarks}/tsconfig.json'],
