@@ -47,6 +47,8 @@ export class Batch<Item, Value> implements BatchContext {
   waiting = 0;
   /** Whether its loading has begun, or it fell apart before that. */
   begun = false;
+  /** Whether it goes at the end of the tick rather than when its window is over. */
+  goesWithTick = false;
   timer: TimerHandle | undefined;
   #controller: AbortController | undefined;
   #aborted: { readonly reason: unknown } | undefined;

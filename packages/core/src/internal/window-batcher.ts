@@ -28,6 +28,11 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
   #open: Batch<Item, Value> | undefined;
   readonly #ready = new Set<Batch<Item, Value>>();
   readonly #unsettled = new Set<Batch<Item, Value>>();
+  #awaitsTick = false;
+  readonly #onTick = (): void => {
+    this.#awaitsTick = false;
+    if (this.#open?.goesWithTick) this.#send(this.#open);
+  };
   #inFlight = 0;
   #queuedItems = 0;
   #closed = false;
@@ -123,8 +128,12 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
   }
 
   #sendAtEndOfTick(batch: Batch<Item, Value>): void {
+    batch.goesWithTick = true;
+    // One at a time: while promises keep each other busy no tick ends, and they would pile up.
+    if (this.#awaitsTick) return;
+    this.#awaitsTick = true;
     // Behind every promise that is already settled, so that callers woken together go together.
-    Promise.resolve().then(() => process.nextTick(() => this.#send(batch)));
+    Promise.resolve().then(() => process.nextTick(this.#onTick));
   }
 
   /** Closes a batch to further items, and loads it as soon as there is room. */
