@@ -40,3 +40,47 @@ export const circuitStateEvents: EventChannel<CircuitStateEvent> = eventChannel(
 );
 export const rejectedEvents: EventChannel<RejectedEvent> = eventChannel('resilience', 'rejected');
 export const retryEvents: EventChannel<RetryEvent> = eventChannel('resilience', 'retry');
+
+/** An adaptive limit moved: `hotpath:resilience:limit`. */
+export interface LimitEvent {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A second try was sent while the first is under way: `hotpath:resilience:hedge`. */
+export interface HedgeEvent {
+  readonly name: string;
+  /** Which try it is, from 2. */
+  readonly attempt: number;
+  readonly afterMs: Milliseconds;
+}
+
+/** A fallback stood in: `hotpath:resilience:fallback`. */
+export interface FallbackEvent {
+  readonly name: string;
+  readonly error: unknown;
+}
+
+/** Chaos did something to a call: `hotpath:resilience:chaos`. */
+export interface ChaosEvent {
+  readonly name: string;
+  readonly effect: 'latency' | 'error' | 'hang';
+  readonly key: string | undefined;
+}
+
+/** Something went wrong between a leasing limiter and its Redis, or right again: `hotpath:resilience:limiter-store`. */
+export interface LimiterStoreEvent {
+  readonly name: string;
+  readonly state: 'lost' | 'back';
+  readonly error: unknown;
+}
+
+export const limitEvents: EventChannel<LimitEvent> = eventChannel('resilience', 'limit');
+export const hedgeEvents: EventChannel<HedgeEvent> = eventChannel('resilience', 'hedge');
+export const fallbackEvents: EventChannel<FallbackEvent> = eventChannel('resilience', 'fallback');
+export const chaosEvents: EventChannel<ChaosEvent> = eventChannel('resilience', 'chaos');
+export const limiterStoreEvents: EventChannel<LimiterStoreEvent> = eventChannel(
+  'resilience',
+  'limiter-store',
+);

@@ -1,6 +1,6 @@
 import type { AbortedError, HotpathError } from '@hotpath/core';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
-import type { Policy, PolicyError, Step } from './policy.ts';
+import type { Policy, PolicyError, PolicyValue, Step } from './policy.ts';
 
 /** Counters of a pipeline since it was made, and those of its policies, outermost first. */
 export interface PipelineStats {
@@ -10,25 +10,25 @@ export interface PipelineStats {
 }
 
 /** How a pipeline of these policies may end a call. */
-export type PipelineError<Policies extends readonly Policy<HotpathError>[]> =
+export type PipelineError<Policies extends readonly Policy<HotpathError, unknown>[]> =
   | PolicyError<Policies[number]>
   | AbortedError<'HOTPATH_CLOSED'>;
 
 /** Several policies as one. */
-export interface Pipeline<Failure extends HotpathError> extends Policy<Failure> {
+export interface Pipeline<Failure extends HotpathError, Extra = never> extends Policy<Failure, Extra> {
   readonly kind: 'pipeline';
   stats(): PipelineStats;
 }
 
-class CompiledPipeline<Failure extends HotpathError>
-  extends BasePolicy<Failure>
-  implements Pipeline<Failure>
+class CompiledPipeline<Failure extends HotpathError, Extra>
+  extends BasePolicy<Failure, Extra>
+  implements Pipeline<Failure, Extra>
 {
   readonly kind = 'pipeline';
-  readonly #policies: readonly Policy<HotpathError>[];
+  readonly #policies: readonly Policy<HotpathError, unknown>[];
   #closed = false;
 
-  constructor(policies: readonly Policy<HotpathError>[]) {
+  constructor(policies: readonly Policy<HotpathError, unknown>[]) {
     super('pipeline');
     this.#policies = policies;
   }
@@ -63,9 +63,9 @@ class CompiledPipeline<Failure extends HotpathError>
  * @throws The union of its policies' errors, from `execute`.
  * @throws TypeError when something given is not a policy.
  */
-export function pipeline<const Policies extends readonly Policy<HotpathError>[]>(
+export function pipeline<const Policies extends readonly Policy<HotpathError, unknown>[]>(
   ...policies: Policies
-): Pipeline<PipelineError<Policies>> {
+): Pipeline<PipelineError<Policies>, PolicyValue<Policies[number]>> {
   for (const [index, policy] of policies.entries()) {
     if (typeof (policy as Partial<Policy> | null)?._compile !== 'function') {
       throw new TypeError(`pipeline: argument ${index + 1} must be a policy of @hotpath/resilience`);

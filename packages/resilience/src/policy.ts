@@ -39,7 +39,7 @@ export type Outcome<Value, Failure> =
 export type Step = (work: Work<unknown>, scope: Scope) => Promise<unknown>;
 
 /** Something that stands between a caller and the work; alone or as a part of a pipeline. */
-export interface Policy<Failure extends HotpathError = never> {
+export interface Policy<Failure extends HotpathError = never, Extra = never> {
   /** What kind of policy it is: `circuit-breaker`, `retry`, … */
   readonly kind: string;
   /** Its name in events and statistics. */
@@ -50,9 +50,12 @@ export interface Policy<Failure extends HotpathError = never> {
    * @throws The policy's own errors, named at the function that makes it; the work's error, untouched.
    * @throws The caller's `signal.reason`, untouched.
    */
-  execute<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Value>;
+  execute<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Value | Extra>;
   /** As `execute`, but never rejects: every ending is an {@link Outcome}. */
-  executeOutcome<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Outcome<Value, Failure>>;
+  executeOutcome<Value>(
+    work: Work<Value>,
+    options?: ExecuteOptions,
+  ): Promise<Outcome<Value | Extra, Failure>>;
   /** Counters since it was made, and what is going on. */
   stats(): object;
   /** Refuses further calls and ends every wait with AbortedError (HOTPATH_CLOSED); work under way goes on. */
@@ -62,7 +65,12 @@ export interface Policy<Failure extends HotpathError = never> {
   _compile(next: Step): Step;
   /** The errors this policy may end a call with; exists for the type checker only. @internal */
   readonly _failure?: Failure;
+  /** What it may give instead of the work's value; exists for the type checker only. @internal */
+  readonly _extra?: Extra;
 }
+
+/** The union of the values with which a policy, or a pipeline, may stand in for the work's own. */
+export type PolicyValue<P> = P extends { readonly _extra?: infer Extra } ? Exclude<Extra, undefined> : never;
 
 /** The union of the errors with which a policy, or a pipeline, may end a call. */
 export type PolicyError<P> = P extends { readonly _failure?: infer Failure }

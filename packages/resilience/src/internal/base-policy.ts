@@ -29,10 +29,13 @@ export async function outcomeOf<Value, Failure>(
 }
 
 /** What every policy has in common: standing alone, and being closed. */
-export abstract class BasePolicy<Failure extends HotpathError> implements Policy<Failure> {
+export abstract class BasePolicy<Failure extends HotpathError, Extra = never>
+  implements Policy<Failure, Extra>
+{
   abstract readonly kind: string;
   readonly name: string;
   declare readonly _failure?: Failure;
+  declare readonly _extra?: Extra;
   #alone: Step | undefined = undefined;
 
   constructor(name: string) {
@@ -43,14 +46,17 @@ export abstract class BasePolicy<Failure extends HotpathError> implements Policy
   abstract stats(): object;
   abstract close(): Promise<void>;
 
-  execute<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Value> {
+  execute<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Value | Extra> {
     const step = this.#alone ?? this.#compileAlone();
     if (options === undefined) return step(work, BARE_SCOPE) as Promise<Value>;
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     return step(work, new CallScope(options)) as Promise<Value>;
   }
 
-  executeOutcome<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Outcome<Value, Failure>> {
+  executeOutcome<Value>(
+    work: Work<Value>,
+    options?: ExecuteOptions,
+  ): Promise<Outcome<Value | Extra, Failure>> {
     return outcomeOf(this.#alone ?? this.#compileAlone(), work, options);
   }
 

@@ -1,4 +1,4 @@
-import { WheelTimer } from '@hotpath/core';
+import { describe, WheelTimer } from '@hotpath/core';
 import type { AbortListener } from './scope.ts';
 
 /** Priorities run from 0 (first) to 9. */
@@ -70,4 +70,11 @@ export class WaitingRoom<W extends Waiter> {
     this.#size--;
     return true;
   }
+}
+
+/** @throws RangeError when `priority` is not a whole number from 0 to 9. */
+export function checkedPriority(owner: string, priority: number | undefined): number {
+  if (priority === undefined) return DEFAULT_PRIORITY;
+  if (Number.isInteger(priority) && priority >= 0 && priority < PRIORITIES) return priority;
+  throw new RangeError(`${owner}: 'priority' must be a whole number from 0 to 9, got ${describe(priority)}`);
 }

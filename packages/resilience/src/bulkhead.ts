@@ -1,0 +1,146 @@
+import {
+  type AbortedError,
+  type Clock,
+  type Milliseconds,
+  optionReader,
+  RejectedError,
+  systemClock,
+} from '@hotpath/core';
+import { rejectedEvents } from './events.ts';
+import { BasePolicy, closedError } from './internal/base-policy.ts';
+import { ConcurrencyGate } from './internal/concurrency-gate.ts';
+import { checkedPriority } from './internal/waiting-room.ts';
+import type { Policy, Step } from './policy.ts';
+
+/** How a bulkhead may end a call. */
+export type BulkheadError =
+  | RejectedError<'HOTPATH_BULKHEAD_FULL' | 'HOTPATH_BULKHEAD_WAIT'>
+  | AbortedError<'HOTPATH_CLOSED'>;
+
+/** What {@link bulkhead} takes. */
+export interface BulkheadOptions {
+  /** How many calls run at once. */
+  readonly limit: number;
+  /** How many more may wait. Default 0. */
+  readonly maxWaiting?: number;
+  /** How long one waits at most, in milliseconds. Default 30,000. */
+  readonly maxWaitMs?: Milliseconds;
+  /** Its name in events, errors and statistics. Default `bulkhead`. */
+  readonly name?: string;
+  readonly clock?: Clock;
+}
+
+/** Counters of a bulkhead since it was made, and what is going on. */
+export interface BulkheadStats {
+  readonly kind: 'bulkhead';
+  readonly name: string;
+  readonly limit: number;
+  readonly inFlight: number;
+  readonly waiting: number;
+  readonly admittedTotal: number;
+  readonly rejectedTotal: number;
+}
+
+/** Bounds how many calls run at once. */
+export interface Bulkhead extends Policy<BulkheadError> {
+  readonly kind: 'bulkhead';
+  stats(): BulkheadStats;
+}
+
+class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
+  readonly kind = 'bulkhead';
+  readonly #gate: ConcurrencyGate;
+  #closed = false;
+  #admittedTotal = 0;
+  #rejectedTotal = 0;
+
+  constructor(name: string, limit: number, maxWaiting: number, maxWaitMs: Milliseconds, clock: Clock) {
+    super(name);
+    this.#gate = new ConcurrencyGate(limit, maxWaiting, maxWaitMs, clock, {
+      full: () => this.#rejected('HOTPATH_BULKHEAD_FULL', `${limit} run and ${this.#gate.waiting} wait`),
+      late: () => this.#rejected('HOTPATH_BULKHEAD_WAIT', `no room within ${maxWaitMs} ms`),
+    });
+  }
+
+  _compile(next: Step): Step {
+    const gate = this.#gate;
+    const leave = (): void => gate.leave();
+    const run: Step = (work, scope) => {
+      this.#admittedTotal++;
+      const promise = next(work, scope);
+      promise.then(leave, leave);
+      return promise;
+    };
+    return (work, scope) => {
+      if (this.#closed) return Promise.reject(scope.refuse(closedError('bulkhead', this.name)));
+      if (gate.tryEnter()) return run(work, scope);
+      let priority: number;
+      try {
+        priority = checkedPriority('bulkhead', scope.options.priority);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      return gate.enter(scope, priority).then(
+        () => run(work, scope),
+        (error) => {
+          throw error instanceof RejectedError ? scope.refuse(error) : error;
+        },
+      );
+    };
+  }
+
+  stats(): BulkheadStats {
+    return {
+      kind: 'bulkhead',
+      name: this.name,
+      limit: this.#gate.limit,
+      inFlight: this.#gate.inFlight,
+      waiting: this.#gate.waiting,
+      admittedTotal: this.#admittedTotal,
+      rejectedTotal: this.#rejectedTotal,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#gate.clear((scope) => scope.refuse(closedError('bulkhead', this.name)));
+    return Promise.resolve();
+  }
+
+  #rejected(code: 'HOTPATH_BULKHEAD_FULL' | 'HOTPATH_BULKHEAD_WAIT', why: string): BulkheadError {
+    this.#rejectedTotal++;
+    if (rejectedEvents.hasSubscribers) {
+      rejectedEvents.publish({
+        kind: this.kind,
+        name: this.name,
+        code,
+        key: undefined,
+        retryAfterMs: undefined,
+      });
+    }
+    return new RejectedError(code, `bulkhead '${this.name}': ${why}`);
+  }
+}
+
+/**
+ * Makes a bulkhead: at most `limit` calls run at once, and a bounded number waits for room.
+ *
+ * @example
+ * const policy = bulkhead({ limit: 10, maxWaiting: 50, maxWaitMs: 1_000 });
+ * const report = await policy.execute(() => render(id), { priority: 2 });
+ *
+ * @throws RejectedError (HOTPATH_BULKHEAD_FULL, HOTPATH_BULKHEAD_WAIT) from `execute`, when it refuses.
+ * @throws TypeError or RangeError when an option is wrong.
+ */
+export function bulkhead(options: BulkheadOptions): Bulkhead {
+  const read = optionReader('bulkhead', options);
+  const limit = read.integer('limit', undefined, { min: 1 });
+  const maxWaiting = read.integer('maxWaiting', 0, { min: 0 });
+  const maxWaitMs = read.number('maxWaitMs', 30_000, { min: 0 });
+  const name = read.string('name', 'bulkhead');
+  const clock = read.object<Clock>('clock', systemClock, ['now', 'setTimeout', 'clearTimeout']);
+  read.end();
+  if (limit === undefined)
+    throw new TypeError("bulkhead: option 'limit' must be a whole number, got undefined");
+  return new GatedBulkhead(name, limit, maxWaiting, maxWaitMs, clock);
+}
