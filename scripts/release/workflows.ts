@@ -25,8 +25,9 @@ for (const path of globSync('.github/workflows/*.yml', { cwd: root }).sort()) {
   for (const [name, job] of jobsOf(text)) {
     if (!job.includes('timeout-minutes:')) problems.push(`${path}: job ${name} has no time limit`);
     if (!job.includes('permissions:')) problems.push(`${path}: job ${name} does not say what it may do`);
-    if (job.includes('id-token: write') && /actions\/cache|^\s*cache:/m.test(job)) {
-      problems.push(`${path}: job ${name} publishes, and must not use a cache`);
+    const mayCache = /actions\/cache@|^\s*cache:/m.test(job) || !job.includes('package-manager-cache: false');
+    if (job.includes('id-token: write') && mayCache) {
+      problems.push(`${path}: job ${name} publishes, and must say that it uses no cache`);
     }
   }
 }
