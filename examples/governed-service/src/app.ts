@@ -62,7 +62,7 @@ async function addGovernedRoutes(app: FastifyInstance, parts: AppParts): Promise
       done();
     }
   });
-  await app.register(constitutionPlugin, { constitution, bodyField: 'constitutional_hash' });
+  await app.register(constitutionPlugin, { constitution, field: 'constitutional_hash' });
 
   app.get('/policies/:id', async (request, reply) => {
     const id = policyIdOf(request.params);

@@ -11,8 +11,7 @@ export function sendError(error: FastifyError | Error, request: FastifyRequest, 
   if (isHotpathError(error)) {
     const status = STATUS_BY_FAMILY[error.family as keyof typeof STATUS_BY_FAMILY] ?? 500;
     const retryAfterMs = (error as { retryAfterMs?: number }).retryAfterMs ?? 1_000;
-    if (status === 503 || status === 429)
-      reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
+    if (status === 503) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
     reply.code(status).send({ error: { code: error.code, message: messageFor(status, error) } });
     return;
   }

@@ -1,6 +1,6 @@
 import type { Cache } from '@hotpath/cache';
-import type { HttpClient } from '@hotpath/http';
 import type { Postgres } from '@hotpath/postgres';
+import type { EvidenceSource } from './evidence.ts';
 import type { Database } from './schema.ts';
 
 export interface Health {
@@ -20,13 +20,12 @@ export function createHealthCheck(parts: {
   readonly constitutionalHash: string;
   readonly db: Postgres<Database>;
   readonly cache: Cache;
-  readonly evidenceClient: HttpClient;
+  readonly evidence: EvidenceSource;
 }): () => Promise<Health> {
   return async () => {
     const postgres = await probe(parts.db);
     const cache = parts.cache.stats().state;
-    const origins = Object.values(parts.evidenceClient.stats().origins);
-    const circuits = Object.fromEntries(origins.map((origin) => [origin.origin, origin.breaker.state]));
+    const circuits = parts.evidence.circuits();
     const degraded =
       postgres === 'down' || cache !== 'up' || Object.values(circuits).some((state) => state !== 'closed');
     return {

@@ -10,6 +10,7 @@ import { createAuditTrail } from './audit.ts';
 import type { Config } from './config.ts';
 import { decide } from './decisions.ts';
 import type { Servers } from './embedded.ts';
+import { createEvidenceSource } from './evidence.ts';
 import { startEvidenceServer } from './evidence-server.ts';
 import { createHealthCheck } from './health.ts';
 import { createPolicyStore } from './policies.ts';
@@ -44,10 +45,16 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     }),
   );
   const cache = opened.use(createServiceCache(servers.redisUrl, opened));
-  const evidence = opened.use(await startEvidenceServer());
+  const evidenceServer = opened.use(await startEvidenceServer());
   const evidenceClient = opened.use(
-    createHttpClient({ baseUrl: evidence.baseUrl, governance: { hash: constitutionalHash } }),
+    createHttpClient({
+      baseUrl: evidenceServer.baseUrl,
+      governance: { hash: constitutionalHash },
+      // The three endpoints share an origin, but not their fate: each has a circuit of its own.
+      breaker: false,
+    }),
   );
+  const evidence = opened.use(createEvidenceSource(evidenceClient, config.decisionTimeoutMs));
   const policies = createPolicyStore(db, cache, constitutionalHash);
 
   const app = await createApp({
@@ -56,8 +63,8 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     limiter,
     policies,
     audit: createAuditTrail(db, constitutionalHash),
-    decide: (request, policy) => decide(request, policy, evidenceClient, config.decisionTimeoutMs),
-    health: createHealthCheck({ constitutionalHash, db, cache, evidenceClient }),
+    decide: (request, policy) => decide(request, policy, evidence),
+    health: createHealthCheck({ constitutionalHash, db, cache, evidence }),
     stats: () => ({
       cache: cache.stats(),
       postgres: db.stats(),

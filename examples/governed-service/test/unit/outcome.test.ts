@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Finding, outcomeOf } from '../../src/decisions.ts';
+import { outcomeOf } from '../../src/decisions.ts';
+import type { Finding } from '../../src/evidence.ts';
 
 const known = (score: number): Finding => ({ status: 'ok', score });
 const missing: Finding = { status: 'unavailable', code: 'HOTPATH_DEADLINE' };
