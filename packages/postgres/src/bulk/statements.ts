@@ -1,0 +1,77 @@
+import type { ColumnInfo } from '../catalog.ts';
+import { quoteName, quoteTable } from '../identifiers.ts';
+
+/**
+ * How a column travels in an array of texts: arrays of arrays would be flattened, so an array column
+ * goes as the text of each of its arrays.
+ */
+function arrayType({ isArray, type }: ColumnInfo): string {
+  return isArray ? 'text[]' : `${type}[]`;
+}
+
+function rowsFromArrays(columns: readonly ColumnInfo[]): string {
+  const arrays = columns.map((column, i) => `$${i + 1}::${arrayType(column)}`).join(', ');
+  const names = columns.map((_, i) => `c${i}`).join(', ');
+  const values = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
+  return `select ${values} from unnest(${arrays}) as r(${names})`;
+}
+
+function names(columns: readonly ColumnInfo[]): string {
+  return columns.map(({ name }) => quoteName(name)).join(', ');
+}
+
+/** The text depends on the columns alone, so that it stays prepared whatever the number of rows. */
+export function insertStatement(
+  table: string,
+  columns: readonly ColumnInfo[],
+  onConflict: 'error' | 'ignore',
+): string {
+  const conflict = onConflict === 'ignore' ? ' on conflict do nothing' : '';
+  return `insert into ${quoteTable(table)} (${names(columns)}) ${rowsFromArrays(columns)}${conflict}`;
+}
+
+export interface UpsertShape {
+  readonly table: string;
+  readonly columns: readonly ColumnInfo[];
+  readonly key: readonly string[];
+  /** The columns to be overwritten; none means that existing rows stay. */
+  readonly update: readonly ColumnInfo[];
+  /** Where the rows come from: arrays as parameters, or a table that was filled before. */
+  readonly from?: string;
+  /** Given when the server has to choose between rows of one key: which end of the input wins. */
+  readonly distinct?: 'last' | 'first';
+}
+
+/** Inserts or updates, skips rows that would not change, and gives counts instead of rows. */
+export function upsertStatement({ table, columns, key, update, from, distinct }: UpsertShape): string {
+  const target = quoteTable(table);
+  const rowNames = columns.map((_, i) => `c${i}`);
+  let source: string;
+  if (from !== undefined) source = `select ${names(columns)} from ${from}`;
+  else if (distinct === undefined) source = rowsFromArrays(columns);
+  else {
+    const typed = `select * from unnest(${columns.map((column, i) => `$${i + 1}::${arrayType(column)}`).join(', ')}) with ordinality as r(${rowNames.join(', ')}, n)`;
+    const keyNames = key.map((name) => `c${columns.findIndex((column) => column.name === name)}`).join(', ');
+    const values = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
+    source = `select ${values} from (select distinct on (${keyNames}) * from (${typed}) t order by ${keyNames}, n ${distinct === 'last' ? 'desc' : 'asc'}) d`;
+  }
+  const conflict = key.map(quoteName).join(', ');
+  const action =
+    update.length === 0
+      ? 'do nothing'
+      : `do update set ${update.map(({ name }) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ')} where ${changes(update)}`;
+  return (
+    `with written as (insert into ${target} as t (${names(columns)}) ${source} on conflict (${conflict}) ${action} ` +
+    'returning (xmax = 0) as fresh) select count(*) filter (where fresh) as inserted, count(*) filter (where not fresh) as updated from written'
+  );
+}
+
+function changes(update: readonly ColumnInfo[]): string {
+  return update
+    .map(({ name, hasEquality }) => {
+      const column = quoteName(name);
+      const as = hasEquality ? '' : '::text';
+      return `t.${column}${as} is distinct from excluded.${column}${as}`;
+    })
+    .join(' or ');
+}

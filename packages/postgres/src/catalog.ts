@@ -1,0 +1,82 @@
+import { unknownName } from './errors.ts';
+import { quoteTable } from './identifiers.ts';
+import type { StatementExchange } from './wire/statement-exchange.ts';
+
+/** What is known of a column. */
+export interface ColumnInfo {
+  readonly name: string;
+  /** Its type's full name, without a length: `integer`, `text`, `timestamp with time zone`. */
+  readonly type: string;
+  readonly isArray: boolean;
+  readonly isJson: boolean;
+  /** Whether two values can be compared for being the same. */
+  readonly hasEquality: boolean;
+  readonly nullable: boolean;
+}
+
+/** What is known of a table. */
+export interface TableInfo {
+  readonly columns: ReadonlyMap<string, ColumnInfo>;
+  readonly primaryKey: readonly string[];
+}
+
+type Run = (text: string, values: readonly unknown[]) => Promise<StatementExchange>;
+
+const COLUMNS = `select a.attname as name, format_type(a.atttypid, null) as type,
+  t.typcategory = 'A' as "isArray", t.typname in ('json', 'jsonb') as "isJson", not a.attnotnull as nullable,
+  exists (select from pg_operator o where o.oprname = '=' and o.oprcanhash
+    and o.oprleft = case when t.typtype = 'd' then t.typbasetype else t.oid end and o.oprright = o.oprleft)
+    or t.typcategory in ('A', 'E') as "hasEquality",
+  coalesce(a.attnum = any (i.indkey), false) as "isKey", array_position(i.indkey::int2[], a.attnum) as "keyAt"
+from pg_attribute a join pg_type t on t.oid = a.atttypid
+left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
+where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped order by a.attnum`;
+
+interface ColumnRow extends ColumnInfo {
+  readonly isKey: boolean;
+  readonly keyAt: number | null;
+}
+
+/** Looks up tables once, and again after {@link forget}. Holds one entry a table that was asked for. */
+export class Catalog {
+  readonly #run: Run;
+  readonly #tables = new Map<string, Promise<TableInfo>>();
+
+  constructor(run: Run) {
+    this.#run = run;
+  }
+
+  /** @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when there is no such table. */
+  table(name: string): Promise<TableInfo> {
+    let found = this.#tables.get(name);
+    if (found === undefined) {
+      found = this.#load(name);
+      this.#tables.set(name, found);
+      found.catch(() => this.#tables.delete(name));
+    }
+    return found;
+  }
+
+  /** Has the table looked up again: its columns are not what they were. */
+  forget(name: string): void {
+    this.#tables.delete(name);
+  }
+
+  async #load(name: string): Promise<TableInfo> {
+    const rows = (await this.#run(COLUMNS, [quoteTable(name)])).rows as ColumnRow[];
+    if (rows.length === 0) throw unknownName(`there is no table ${name}`);
+    const columns = new Map(rows.map(({ isKey, keyAt, ...column }) => [column.name, Object.freeze(column)]));
+    const primaryKey = rows
+      .filter((row) => row.isKey)
+      .sort((a, b) => (a.keyAt ?? 0) - (b.keyAt ?? 0))
+      .map((row) => row.name);
+    return { columns, primaryKey };
+  }
+}
+
+/** @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when the table has no such column. */
+export function columnOf(table: string, info: TableInfo, name: string): ColumnInfo {
+  const column = info.columns.get(name);
+  if (column === undefined) throw unknownName(`table ${table} has no column ${name}`);
+  return column;
+}

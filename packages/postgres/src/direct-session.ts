@@ -1,0 +1,130 @@
+import { type Clock, type Milliseconds, systemClock } from '@hotpath/core';
+import { connectTimeout, queryTimeout, serverDown, typedQueryError } from './errors.ts';
+import { sendCancelRequest } from './wire/cancel-request.ts';
+import { StatementExchange } from './wire/statement-exchange.ts';
+import { WireClient } from './wire/wire-client.ts';
+
+const CANCEL_GRACE_MS = 5_000;
+
+/** One session of its own, outside any pool: for what belongs to a session, or must not be shared. */
+export class DirectSession implements AsyncDisposable {
+  readonly client: WireClient;
+  readonly #clock: Clock;
+  #lost: Error | undefined;
+  #onLost: ((error: Error) => void) | undefined;
+
+  private constructor(config: object, clock: Clock) {
+    this.client = new WireClient(config);
+    this.#clock = clock;
+    const lose = (error: Error): void => {
+      if (this.#lost !== undefined) return;
+      this.#lost = error;
+      this.#onLost?.(error);
+    };
+    this.client.on('error', lose);
+    this.client.on('end', () => lose(new Error('Connection terminated')));
+  }
+
+  /** @throws UnavailableError (HOTPATH_PG_DOWN) or TimeoutError (HOTPATH_PG_CONNECT_TIMEOUT). */
+  static open(config: object, timeoutMs: Milliseconds, clock: Clock = systemClock): Promise<DirectSession> {
+    const session = new DirectSession(config, clock);
+    return new Promise((resolve, reject) => {
+      const timer = clock.setTimeout(() => {
+        session.destroy();
+        reject(connectTimeout(timeoutMs));
+      }, timeoutMs);
+      session.client.connect((error) => {
+        clock.clearTimeout(timer);
+        if (!error) return resolve(session);
+        session.destroy();
+        reject(serverDown(error, undefined));
+      });
+    });
+  }
+
+  get lost(): boolean {
+    return this.#lost !== undefined;
+  }
+
+  /** Calls back once, when the session is gone. */
+  onLost(callback: (error: Error) => void): void {
+    this.#onLost = callback;
+    if (this.#lost !== undefined) callback(this.#lost);
+  }
+
+  /**
+   * Runs one statement, or several without values. When its time is over or the signal aborts it is
+   * cancelled, and settles when the server has answered, or after 5 s more.
+   */
+  run(
+    text: string,
+    values: readonly unknown[] = [],
+    {
+      timeoutMs,
+      signal,
+    }: { readonly timeoutMs?: Milliseconds | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<StatementExchange> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const clock = this.#clock;
+      let reason: unknown;
+      let last: ReturnType<Clock['setTimeout']> | undefined;
+      const cancel = (why: unknown): void => {
+        if (reason !== undefined) return;
+        reason = why;
+        last = clock.setTimeout(() => this.destroy(), CANCEL_GRACE_MS);
+        void sendCancelRequest(this.client, CANCEL_GRACE_MS);
+      };
+      const timer = timeoutMs
+        ? clock.setTimeout(() => cancel(queryTimeout(timeoutMs)), timeoutMs)
+        : undefined;
+      const onAbort = (): void => cancel(signal?.reason);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const end = (): void => {
+        clock.clearTimeout(timer);
+        clock.clearTimeout(last);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const request = {
+        text,
+        name: '',
+        values,
+        types: undefined,
+        mode: 'object' as const,
+        simple: values.length === 0,
+      };
+      this.client.query(
+        new StatementExchange(this.client, request, {
+          onResult: (exchange) => {
+            end();
+            resolve(exchange);
+          },
+          onFailure: (error) => {
+            end();
+            reject(reason ?? typedQueryError(error));
+          },
+        }),
+      );
+    });
+  }
+
+  destroy(): void {
+    this.client.connection.stream.destroy();
+  }
+
+  /** Ends the session; a server that does not answer is left after 1 s. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.client.connection.stream.destroyed) return resolve();
+      const timer = this.#clock.setTimeout(() => this.destroy(), 1_000);
+      this.client.end(() => {
+        this.#clock.clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,120 @@
+import { type Milliseconds, optionReader } from '@hotpath/core';
+import type pg from 'pg';
+import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool/pool-options.ts';
+
+/** What `createPostgres` takes. Absent means default; `0` is a value. */
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database`. Default: pg's own, from the `PG…` variables. */
+  readonly connectionString?: string;
+  /** More of pg's connection settings (`host`, `ssl`, `password` as a function, `types`, …). */
+  readonly client?: Omit<pg.ClientConfig, 'connectionString'>;
+  readonly pool?: PoolOptions;
+  /** The server ends a statement after this. Default 60,000; 0 means never. Not sent behind a pooler. */
+  readonly statementTimeoutMs?: Milliseconds;
+  /** The server ends a wait for a lock after this. Default 30,000; 0 means never. Not sent behind a pooler. */
+  readonly lockTimeoutMs?: Milliseconds;
+  /** The server ends a session that idles in a transaction after this. Default 60,000; 0 means never. Not sent behind a pooler. */
+  readonly idleInTransactionTimeoutMs?: Milliseconds;
+  /** How long a query may take as seen from here, the wait for a connection included. Default `statementTimeoutMs` and 5,000; 0 means without end. */
+  readonly queryTimeoutMs?: Milliseconds;
+  /** Says that connections share sessions by transaction (PgBouncer): nothing is kept prepared. */
+  readonly pooler?: 'transaction';
+  /** A way to the server that is not through the pooler, for `listen` and `indexes`. Default: `connectionString`. */
+  readonly directConnectionString?: string;
+  /** Connection strings of servers that follow this one, for `readonly`. */
+  readonly replicas?: readonly string[];
+  /** How far a replica may be behind to be read from. Default 1,000. */
+  readonly maxReplicaLagMs?: Milliseconds;
+  /** How often that is measured. Default 500. */
+  readonly replicaCheckMs?: Milliseconds;
+  /** How many query texts are remembered, for preparing and for `stats`. Default 1,000. */
+  readonly maxQueryShapes?: number;
+  /** A query that takes this long is an event. Default 1,000. */
+  readonly slowQueryMs?: Milliseconds;
+  /** The share of slow reading queries that are explained, by running them once more. Default 0. */
+  readonly explainSampleRatio?: number;
+  /** In development: reports a call site that runs the same query again and again. Default false. */
+  readonly detectNPlusOne?: boolean | NPlusOneOptions;
+}
+
+/** When repeated queries are reported. */
+export interface NPlusOneOptions {
+  /** How many runs of one query text by one call site. Default 10. */
+  readonly threshold?: number;
+  /** Within how long. Default 100. */
+  readonly windowMs?: Milliseconds;
+}
+
+export interface ResolvedPostgresOptions
+  extends Required<
+    Omit<
+      PostgresOptions,
+      'pool' | 'pooler' | 'connectionString' | 'directConnectionString' | 'client' | 'detectNPlusOne'
+    >
+  > {
+  readonly connectionString: string | undefined;
+  readonly directConnectionString: string | undefined;
+  readonly client: Omit<pg.ClientConfig, 'connectionString'>;
+  readonly pool: ResolvedPoolOptions;
+  readonly pooler: 'transaction' | undefined;
+  readonly detectNPlusOne: Required<NPlusOneOptions> | undefined;
+}
+
+/** @throws TypeError or RangeError when an option is wrong. */
+export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgresOptions {
+  const read = optionReader('createPostgres', options);
+  const duration = { min: 0 };
+  const statementTimeoutMs = read.number('statementTimeoutMs', 60_000, duration);
+  const connectionString = read.string('connectionString', undefined);
+  const detect = options.detectNPlusOne;
+  read.any('detectNPlusOne');
+  const readDetect = optionReader('createPostgres detectNPlusOne', typeof detect === 'boolean' ? {} : detect);
+  const detectNPlusOne: Required<NPlusOneOptions> = {
+    threshold: readDetect.integer('threshold', 10, { min: 2 }),
+    windowMs: readDetect.number('windowMs', 100, { min: 1 }),
+  };
+  readDetect.end();
+  const replicas = read.object<readonly string[]>('replicas', [], ['map']);
+  const resolved: ResolvedPostgresOptions = {
+    connectionString,
+    client: read.object('client', {}),
+    pool: resolvePoolOptions('createPostgres pool', read.object('pool', undefined), true),
+    statementTimeoutMs,
+    lockTimeoutMs: read.number('lockTimeoutMs', 30_000, duration),
+    idleInTransactionTimeoutMs: read.number('idleInTransactionTimeoutMs', 60_000, duration),
+    queryTimeoutMs: read.number(
+      'queryTimeoutMs',
+      statementTimeoutMs === 0 ? 0 : statementTimeoutMs + 5_000,
+      duration,
+    ),
+    pooler: read.oneOf('pooler', ['transaction'], undefined),
+    directConnectionString: read.string('directConnectionString', connectionString),
+    replicas,
+    maxReplicaLagMs: read.number('maxReplicaLagMs', 1_000, duration),
+    replicaCheckMs: read.number('replicaCheckMs', 500, { min: 10 }),
+    maxQueryShapes: read.integer('maxQueryShapes', 1_000, { min: 2 }),
+    slowQueryMs: read.number('slowQueryMs', 1_000, duration),
+    explainSampleRatio: read.number('explainSampleRatio', 0, { min: 0, max: 1 }),
+    detectNPlusOne: detect === undefined || detect === false ? undefined : detectNPlusOne,
+  };
+  read.end();
+  return Object.freeze(resolved);
+}
+
+/** What pg's client is given: time limits travel in the first message, which a pooler would refuse. */
+export function clientConfig(options: ResolvedPostgresOptions, connectionString: string | undefined): object {
+  const limits =
+    options.pooler === undefined
+      ? {
+          statement_timeout: options.statementTimeoutMs,
+          lock_timeout: options.lockTimeoutMs,
+          idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
+        }
+      : {};
+  return {
+    keepAlive: true,
+    ...limits,
+    ...options.client,
+    ...(connectionString === undefined ? {} : { connectionString }),
+  };
+}

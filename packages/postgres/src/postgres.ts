@@ -1,0 +1,249 @@
+import type { Milliseconds } from '@hotpath/core';
+import type { Insertable, Selectable } from 'kysely';
+import { Kysely } from 'kysely';
+import {
+  type BulkTarget,
+  type InsertOptions,
+  insertMany,
+  type UpsertCounts,
+  type UpsertOptions,
+  upsertMany,
+} from './bulk/write-many.ts';
+import { Catalog } from './catalog.ts';
+import { DirectSession } from './direct-session.ts';
+import { createIndexes, type Indexes } from './indexes/indexes.ts';
+import { ConnectionPool } from './pool/connection-pool.ts';
+import type { PoolStats } from './pool/pool-stats.ts';
+import {
+  clientConfig,
+  type PostgresOptions,
+  type ResolvedPostgresOptions,
+  resolvePostgresOptions,
+} from './postgres-options.ts';
+import { type BatchOptions, type BatchQuery, type BatchResult, runBatch } from './query/batch.ts';
+import { CursorReader } from './query/cursor.ts';
+import { Executor } from './query/executor.ts';
+import { HotpathDialect } from './query/kysely-dialect.ts';
+import { BatchingLoader, type Loader, type LoaderOptions } from './query/loader.ts';
+import { type QueryShapeStats, QueryShapes } from './query/query-shape.ts';
+import { type QueryOptions, QueryTask } from './query/query-task.ts';
+import { type Relation, selectIn, type WithChildren } from './query/select-in.ts';
+import {
+  runTransaction,
+  type Transaction,
+  type TransactionOptions,
+  TransactionScope,
+} from './query/transaction.ts';
+import { WireClient } from './wire/wire-client.ts';
+
+type TableName<DB> = keyof DB & string;
+type ColumnName<Table> = keyof Table & string;
+// biome-ignore lint/suspicious/noExplicitAny: a database without declared tables takes any.
+type KeyOf<Table, Column> = Column extends keyof Table
+  ? Selectable<Table>[Column & keyof Selectable<Table>] | string | number | bigint
+  : any;
+
+/** What {@link Postgres.stats} gives. */
+export interface PostgresStats {
+  readonly pool: PoolStats;
+  readonly queries: readonly QueryShapeStats[];
+}
+
+/** What {@link Postgres.stream} takes besides text and values. */
+export interface StreamOptions {
+  /** How many rows are asked for at a time. Default 500. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Postgres for a service under load. */
+export interface Postgres<DB> extends AsyncDisposable {
+  readonly kysely: Kysely<DB>;
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<Row[]>;
+  transaction<T>(
+    work: (transaction: Transaction<DB>) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>;
+  batch(queries: readonly BatchQuery[], options?: BatchOptions): Promise<BatchResult[]>;
+  loader<
+    Table extends TableName<DB>,
+    Column extends ColumnName<DB[Table]>,
+    Selected extends ColumnName<DB[Table]> = ColumnName<DB[Table]>,
+  >(
+    table: Table,
+    column: Column | readonly Column[],
+    options?: LoaderOptions<Selected>,
+  ): Loader<
+    Pick<Selectable<DB[Table]>, Selected & keyof Selectable<DB[Table]>>,
+    KeyOf<DB[Table], Column> | readonly unknown[]
+  >;
+  selectIn<Parent extends object, const R extends Relation>(
+    parents: readonly Parent[],
+    relation: R,
+  ): Promise<WithChildren<Parent, R>[]>;
+  upsertMany<Table extends TableName<DB>>(
+    table: Table,
+    rows: readonly Partial<Insertable<DB[Table]>>[],
+    options?: UpsertOptions<ColumnName<DB[Table]>>,
+  ): Promise<UpsertCounts>;
+  insertMany<Table extends TableName<DB>>(
+    table: Table,
+    rows: readonly Partial<Insertable<DB[Table]>>[],
+    options?: InsertOptions,
+  ): Promise<number>;
+  stream<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: StreamOptions,
+  ): AsyncIterableIterator<Row>;
+  readonly indexes: Indexes;
+  stats(): PostgresStats;
+  /** Ends all connections, those in use when they come back or after `timeoutMs` (default 5,000). */
+  close(options?: { readonly timeoutMs?: Milliseconds }): Promise<void>;
+}
+
+const CLOSE_TIMEOUT_MS = 5_000;
+
+class PostgresClient<DB> implements Postgres<DB> {
+  readonly kysely: Kysely<DB>;
+  readonly indexes: Indexes;
+  readonly #executor: Executor;
+  readonly #catalog: Catalog;
+  readonly #bulk: BulkTarget;
+
+  constructor(options: ResolvedPostgresOptions) {
+    const config = clientConfig(options, options.connectionString);
+    const pool = new ConnectionPool(options.pool, {
+      createClient: () => new WireClient(config, options.pool.statementCacheSize),
+    });
+    const shapes = new QueryShapes(options.maxQueryShapes);
+    this.#executor = new Executor(pool, shapes, options.pooler === undefined, options.queryTimeoutMs);
+    const executor = this.#executor;
+    this.#catalog = new Catalog((text, values) => executor.run(text, values));
+    this.kysely = new Kysely<DB>({
+      dialect: new HotpathDialect(executor, {
+        acquire: () => executor.acquire(),
+        release: (connection, error) => executor.release(connection, error),
+      }),
+    });
+    this.#bulk = {
+      executor,
+      catalog: this.#catalog,
+      inTransaction: (work) => runTransaction(executor, work),
+      run: (text, values) => executor.run(text, values),
+    };
+    const direct = clientConfig(options, options.directConnectionString);
+    const { clock, random, connectTimeoutMs } = options.pool;
+    this.indexes = createIndexes({
+      open: () => DirectSession.open(direct, connectTimeoutMs || 30_000, clock),
+      clock,
+      random,
+    });
+  }
+
+  query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
+    return new Promise((resolve, reject) => {
+      new QueryTask(
+        this.#executor,
+        text,
+        values,
+        options,
+        ({ rows }) => resolve(rows as Row[]),
+        reject,
+      ).start();
+    });
+  }
+
+  transaction<T>(
+    work: (transaction: Transaction<DB>) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
+    return runTransaction(
+      this.#executor,
+      (connection) => work(new TransactionScope<DB>(this.#executor, connection, limits)),
+      options,
+    );
+  }
+
+  batch(queries: readonly BatchQuery[], options?: BatchOptions): Promise<BatchResult[]> {
+    return runBatch(this.#executor, queries, options);
+  }
+
+  loader(table: string, column: string | readonly string[], options: LoaderOptions = {}): never {
+    const by = typeof column === 'string' ? [column] : column;
+    const run = (text: string, values: readonly unknown[]) => this.#executor.run(text, values);
+    return new BatchingLoader(run, this.#catalog, table, by, options) as never;
+  }
+
+  selectIn<Parent extends object, const R extends Relation>(
+    parents: readonly Parent[],
+    relation: R,
+  ): Promise<WithChildren<Parent, R>[]> {
+    return selectIn((text, values) => this.#executor.run(text, values), this.#catalog, parents, relation);
+  }
+
+  upsertMany(table: string, rows: readonly object[], options?: UpsertOptions): Promise<UpsertCounts> {
+    return upsertMany(this.#bulk, table, rows as readonly Record<string, unknown>[], options);
+  }
+
+  insertMany(table: string, rows: readonly object[], options?: InsertOptions): Promise<number> {
+    return insertMany(this.#bulk, table, rows as readonly Record<string, unknown>[], options);
+  }
+
+  async *stream<Row>(
+    text: string,
+    values: readonly unknown[] = [],
+    { batchSize = 500, signal }: StreamOptions = {},
+  ): AsyncIterableIterator<Row> {
+    const connection = await this.#executor.acquire({ signal });
+    const cursor = new CursorReader(this.#executor, connection, text, values, batchSize);
+    try {
+      for (let rows = await cursor.read(); rows.length > 0; rows = await cursor.read()) {
+        for (const row of rows as Row[]) {
+          signal?.throwIfAborted();
+          yield row;
+        }
+      }
+    } finally {
+      await cursor.close();
+      this.#executor.release(connection);
+    }
+  }
+
+  stats(): PostgresStats {
+    return { pool: this.#executor.pool.stats(), queries: this.#executor.shapes.stats() };
+  }
+
+  close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: Milliseconds } = {}): Promise<void> {
+    const { pool, clock } = this.#executor;
+    if (pool.closing) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.setTimeout(() => pool.destroyAll(), timeoutMs);
+      pool.close(() => {
+        clock.clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Makes a client for one database: a pool, and everything that is done through it.
+ *
+ * Nothing is connected before it is needed, unless `pool.minConnections` says so.
+ *
+ * @throws TypeError or RangeError when an option is wrong.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: without declared tables, any name will do.
+export function createPostgres<DB = any>(options: PostgresOptions = {}): Postgres<DB> {
+  return new PostgresClient<DB>(resolvePostgresOptions(options));
+}

@@ -1,0 +1,247 @@
+import { arrayText } from '../bulk/columns.ts';
+import { type Catalog, type ColumnInfo, columnOf } from '../catalog.ts';
+import { sqlState } from '../errors.ts';
+import { quoteName, quoteTable } from '../identifiers.ts';
+import type { StatementExchange } from '../wire/statement-exchange.ts';
+import type { QueryOptions } from './query-task.ts';
+
+/** What {@link Loader} takes besides table and column. */
+export interface LoaderOptions<Column extends string = string> {
+  /** The columns to load. Default: all. */
+  readonly columns?: readonly Column[];
+  /** How many keys go in one query. Default 1,000. */
+  readonly maxBatchSize?: number;
+}
+
+/** A key's value, or for a key of several columns their values in order. */
+export type LoaderKey = string | number | bigint | boolean | Date | null | undefined;
+
+/** Turns the look-ups of one tick into one query. */
+export interface Loader<Row, Key> {
+  /** The row with this key, or null. Callers of one key share one object. */
+  load(key: Key, options?: Pick<QueryOptions, 'signal'>): Promise<Row | null>;
+  /** The rows with these keys, in their order, null for those that are absent. */
+  loadMany(keys: readonly Key[], options?: Pick<QueryOptions, 'signal'>): Promise<(Row | null)[]>;
+}
+
+type Run = (text: string, values: readonly unknown[], options?: QueryOptions) => Promise<StatementExchange>;
+
+const DEFAULT_BATCH = 1_000;
+const KEY_COLUMN = 'hotpath_key';
+const INTEGER_RANGES: Readonly<Record<string, bigint>> = { smallint: 15n, integer: 31n, bigint: 63n };
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+class PendingKey {
+  readonly key: readonly unknown[];
+  readonly waiters: { resolve: (row: unknown) => void; reject: (error: unknown) => void }[] = [];
+
+  constructor(key: readonly unknown[]) {
+    this.key = key;
+  }
+}
+
+/** One column's way of telling keys apart by text, where that is exact. */
+type Normalise = (key: unknown) => string | null;
+
+interface Plan {
+  readonly columns: readonly ColumnInfo[];
+  /** Present where keys are told apart here; absent where the server numbers them. */
+  readonly normalise: Normalise | undefined;
+  readonly text: string;
+}
+
+/** Loads rows by key; see {@link Loader}. */
+export class BatchingLoader implements Loader<unknown, unknown> {
+  readonly #run: Run;
+  readonly #catalog: Catalog;
+  readonly #table: string;
+  readonly #by: readonly string[];
+  readonly #columns: readonly string[] | undefined;
+  readonly #maxBatchSize: number;
+  #plan: Plan | undefined;
+  #pending = new Map<unknown, PendingKey>();
+  #scheduled = false;
+
+  constructor(run: Run, catalog: Catalog, table: string, by: readonly string[], options: LoaderOptions) {
+    this.#run = run;
+    this.#catalog = catalog;
+    this.#table = table;
+    this.#by = by;
+    this.#columns = options.columns;
+    this.#maxBatchSize = options.maxBatchSize ?? DEFAULT_BATCH;
+  }
+
+  load(key: unknown, options?: Pick<QueryOptions, 'signal'>): Promise<unknown> {
+    const signal = options?.signal;
+    if (signal !== undefined) return this.#loadWithSignal(key, signal);
+    return new Promise((resolve, reject) => this.#add(key, resolve, reject));
+  }
+
+  async loadMany(keys: readonly unknown[], options?: Pick<QueryOptions, 'signal'>): Promise<unknown[]> {
+    return Promise.all(keys.map((key) => this.load(key, options)));
+  }
+
+  #loadWithSignal(key: unknown, signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const end = (): void => signal.removeEventListener('abort', onAbort);
+      this.#add(
+        key,
+        (row) => {
+          end();
+          resolve(row);
+        },
+        (error) => {
+          end();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  #add(key: unknown, resolve: (row: unknown) => void, reject: (error: unknown) => void): void {
+    const parts = this.#by.length === 1 ? [key] : this.#partsOf(key);
+    if (parts.some((part) => part === null || part === undefined)) return resolve(null);
+    const id = parts.length === 1 && typeof key !== 'object' ? key : JSON.stringify(parts.map(String));
+    let pending = this.#pending.get(id);
+    if (pending === undefined) {
+      pending = new PendingKey(parts);
+      this.#pending.set(id, pending);
+    }
+    pending.waiters.push({ resolve, reject });
+    if (this.#pending.size >= this.#maxBatchSize) return this.#flush();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // After all promises of this tick: those that they settle may ask for more.
+    queueMicrotask(() => process.nextTick(() => this.#flush()));
+  }
+
+  #partsOf(key: unknown): readonly unknown[] {
+    if (Array.isArray(key)) return key;
+    return this.#by.map((name) => (key as Record<string, unknown> | null)?.[name]);
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#pending.size === 0) return;
+    const batch = [...this.#pending.values()];
+    this.#pending = new Map();
+    this.#load(batch).catch((error) => this.#onFailure(batch, error));
+  }
+
+  /** A key that the server can't read must not take the others with it. */
+  #onFailure(batch: readonly PendingKey[], error: unknown): void {
+    this.#plan = undefined;
+    const isData = sqlState(error)?.startsWith('22') === true;
+    if (!isData || batch.length === 1) {
+      this.#catalog.forget(this.#table);
+      for (const { waiters } of batch) for (const { reject } of waiters) reject(error);
+      return;
+    }
+    for (const pending of batch)
+      this.#load([pending]).catch((failure) => this.#onFailure([pending], failure));
+  }
+
+  async #load(batch: readonly PendingKey[]): Promise<void> {
+    const plan = this.#plan ?? (this.#plan = await this.#makePlan());
+    if (plan.normalise !== undefined) return this.#loadByText(plan, plan.normalise, batch);
+    const arrays = plan.columns.map((_, i) => arrayText(batch.map(({ key }) => textOf(key[i]))));
+    const { rows } = await this.#run(plan.text, arrays);
+    const found: unknown[] = new Array(batch.length).fill(null);
+    for (const row of rows as Record<string, unknown>[]) {
+      const at = Number(row[KEY_COLUMN]) - 1;
+      delete row[KEY_COLUMN];
+      found[at] = row;
+    }
+    batch.forEach(({ waiters }, i) => {
+      for (const { resolve } of waiters) resolve(found[i]);
+    });
+  }
+
+  async #loadByText(plan: Plan, normalise: Normalise, batch: readonly PendingKey[]): Promise<void> {
+    const byText = new Map<string, PendingKey[]>();
+    for (const pending of batch) {
+      const text = normalise(pending.key[0]);
+      if (text === null) {
+        for (const { resolve } of pending.waiters) resolve(null);
+        continue;
+      }
+      const same = byText.get(text);
+      if (same === undefined) byText.set(text, [pending]);
+      else same.push(pending);
+    }
+    if (byText.size === 0) return;
+    const { rows } = await this.#run(plan.text, [arrayText([...byText.keys()])]);
+    const name = this.#by[0]!;
+    const hidden = this.#columns !== undefined && !this.#columns.includes(name);
+    for (const row of rows as Record<string, unknown>[]) {
+      const text = String(hidden ? row[KEY_COLUMN] : row[name]);
+      if (hidden) delete row[KEY_COLUMN];
+      const same = byText.get(text);
+      if (same === undefined) continue;
+      byText.delete(text);
+      for (const { waiters } of same) for (const { resolve } of waiters) resolve(row);
+    }
+    for (const same of byText.values()) {
+      for (const { waiters } of same) for (const { resolve } of waiters) resolve(null);
+    }
+  }
+
+  async #makePlan(): Promise<Plan> {
+    const info = await this.#catalog.table(this.#table);
+    const columns = this.#by.map((name) => columnOf(this.#table, info, name));
+    for (const name of this.#columns ?? []) columnOf(this.#table, info, name);
+    const table = quoteTable(this.#table);
+    const selected = this.#columns?.map((name) => `t.${quoteName(name)}`).join(', ') ?? 't.*';
+    const normalise = columns.length === 1 ? normaliserOf(columns[0]!) : undefined;
+    if (normalise !== undefined) {
+      const name = this.#by[0]!;
+      const extra =
+        this.#columns === undefined || this.#columns.includes(name)
+          ? ''
+          : `, t.${quoteName(name)} as ${KEY_COLUMN}`;
+      const text = `select ${selected}${extra} from ${table} t where t.${quoteName(name)} = any ($1::${columns[0]!.type}[])`;
+      return { columns, normalise, text };
+    }
+    const arrays = columns.map((column, i) => `$${i + 1}::${column.type}[]`).join(', ');
+    const keys = columns.map((_, i) => `k${i}`).join(', ');
+    const match = columns.map(({ name }, i) => `t.${quoteName(name)} = r.k${i}`).join(' and ');
+    return {
+      columns,
+      normalise: undefined,
+      text: `select ${selected}, r.n as ${KEY_COLUMN} from unnest(${arrays}) with ordinality as r(${keys}, n) join ${table} t on ${match}`,
+    };
+  }
+}
+
+function textOf(key: unknown): string | null {
+  if (key === null || key === undefined) return null;
+  return key instanceof Date ? key.toISOString() : String(key);
+}
+
+/** For types whose text is the same for the same value; a key that can't be of the type has no row. */
+function normaliserOf({ type }: ColumnInfo): Normalise | undefined {
+  const bits = INTEGER_RANGES[type];
+  if (bits !== undefined) return (key) => integerText(key, bits);
+  if (type === 'text' || type === 'character varying') {
+    return (key) => (typeof key === 'object' || String(key).includes('\0') ? null : String(key));
+  }
+  if (type !== 'uuid') return undefined;
+  return (key) => {
+    const text = String(key).toLowerCase();
+    return UUID.test(text) ? text : null;
+  };
+}
+
+function integerText(key: unknown, bits: bigint): string | null {
+  if (typeof key === 'number' && Number.isSafeInteger(key) && Math.abs(key) < 0x7fff) return String(key);
+  let value: bigint;
+  try {
+    value = BigInt(key as string);
+  } catch {
+    return null;
+  }
+  return value >= -(1n << bits) && value < 1n << bits ? value.toString() : null;
+}
