@@ -10,10 +10,9 @@ import { runAgainst } from './harness/run-against.ts';
 import { runSuite } from './harness/run-suite.ts';
 import { renderSuite } from './harness/table.ts';
 
-const USAGE = `pnpm bench [package …] [--suite NAME] [--quick] [--rounds N] [--json FILE] [--against FILE]`;
+const USAGE = `pnpm bench [package …] [--suite NAME] [--quick] [--rounds N] [--json FILE] [--against FILE] [--results FOLDER]`;
 
 const QUICK_BUDGET_MS = 50_000;
-const resultsFolder = join(benchmarksFolder, 'results');
 
 try {
   process.exitCode = await main();
@@ -31,6 +30,7 @@ async function main(): Promise<number> {
       rounds: { type: 'string' },
       json: { type: 'string' },
       against: { type: 'string' },
+      results: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -38,6 +38,7 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  const resultsFolder = resolve(values.results ?? join(benchmarksFolder, 'results'));
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new RangeError(`--rounds must be a whole number above 0, got ${values.rounds}`);

@@ -73,6 +73,8 @@ async function batchSize(entry: Case, isAsync: boolean, nextIndex: () => number)
 
 /** Enough that what the measuring itself allocates does not count. */
 const ALLOCATION_BYTES = 400_000;
+/** What hardly allocates is not run for ever. */
+const ALLOCATION_MS = 20;
 
 /** Heap that one run takes: the median of several series. */
 async function bytesPerRun(entry: Case, isAsync: boolean, from: number): Promise<number> {
@@ -94,7 +96,11 @@ async function bytesPerRun(entry: Case, isAsync: boolean, from: number): Promise
   };
   const idle = median(await series(() => allocated(0)));
   let count = 1;
-  while (count < 1 << 16 && (await allocated(count)) - idle < ALLOCATION_BYTES) count *= 4;
+  for (; count < 1 << 16; count *= 4) {
+    const startedMs = performance.now();
+    const bytes = (await allocated(count)) - idle;
+    if (bytes >= ALLOCATION_BYTES || performance.now() - startedMs >= ALLOCATION_MS) break;
+  }
   const grown = median(await series(() => allocated(count)));
   return Math.max(0, (grown - idle) / count);
 }

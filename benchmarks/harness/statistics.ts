@@ -114,14 +114,31 @@ export function bootstrapRatio(
   resamples = 1_000,
 ): Interval {
   const ratios = new Float64Array(resamples);
-  for (let index = 0; index < resamples; index++) {
-    ratios[index] = median(resample(after, random)) / median(resample(before, random));
-  }
+  const medianBefore = resampler(before, random);
+  const medianAfter = resampler(after, random);
+  for (let index = 0; index < resamples; index++) ratios[index] = medianAfter() / medianBefore();
   ratios.sort();
   const tail = (1 - confidence) / 2;
   return [quantileOfSorted(ratios, tail), quantileOfSorted(ratios, 1 - tail)];
 }
 
-function resample(values: readonly number[], random: RandomSource): number[] {
-  return values.map(() => values[Math.floor(random() * values.length)] as number);
+/** Medians of resamples. They are drawn as ranks, which are sorted by counting. */
+function resampler(values: readonly number[], random: RandomSource): () => number {
+  const sorted = Float64Array.from(values).sort();
+  const counts = new Uint32Array(sorted.length);
+  const lowerRank = (sorted.length - 1) >> 1;
+  const upperRank = sorted.length >> 1;
+  return () => {
+    counts.fill(0);
+    for (let drawn = 0; drawn < sorted.length; drawn++) {
+      const rank = Math.floor(random() * sorted.length);
+      counts[rank] = (counts[rank] as number) + 1;
+    }
+    let seen = 0;
+    let rank = 0;
+    while (seen + (counts[rank] as number) <= lowerRank) seen += counts[rank++] as number;
+    const lower = sorted[rank] as number;
+    while (seen + (counts[rank] as number) <= upperRank) seen += counts[rank++] as number;
+    return (lower + (sorted[rank] as number)) / 2;
+  };
 }

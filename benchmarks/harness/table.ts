@@ -43,10 +43,10 @@ function heading(column: string): string {
   return column;
 }
 
-export function label({ name, role, version, note }: ContenderResult): string {
+function label({ name, role, version }: ContenderResult): string {
   const mark = role === 'ours' ? '▶' : ' ';
-  const details = [version, note].filter((detail) => detail !== null).join(', ');
-  return `${mark} ${name}${details === '' ? '' : ` (${details})`}${role === 'peer' || role === 'ours' ? '' : ` [${role}]`}`;
+  const details = version === null ? '' : ` (${version})`;
+  return `${mark} ${name}${details}${role === 'peer' || role === 'ours' ? '' : ` [${role}]`}`;
 }
 
 function cell(contender: ContenderResult, column: string, { figure }: SuiteResult): string {

@@ -1,0 +1,86 @@
+import { formatFigure } from './figures.ts';
+import type { ContenderResult, GoalResult, Results, SuiteResult } from './results.ts';
+
+export const BEGIN = '<!-- benchmarks:begin (written by pnpm bench:publish, do not edit) -->';
+export const END = '<!-- benchmarks:end -->';
+
+/**
+ * Puts the section between the two comments, in place of what was there.
+ *
+ * @throws RangeError when the text does not hold the two comments, once each and in order.
+ */
+export function replaceSection(text: string, section: string): string {
+  const begin = text.indexOf('<!-- benchmarks:begin');
+  const beginEnd = text.indexOf('-->', begin);
+  const end = text.indexOf(END);
+  const isOnce = (mark: string): boolean => text.split(mark).length === 2;
+  if (!(begin >= 0 && beginEnd < end && isOnce('<!-- benchmarks:begin') && isOnce(END))) {
+    throw new RangeError(`the README must hold "${BEGIN}" and "${END}", once each and in this order`);
+  }
+  return `${text.slice(0, begin)}${BEGIN}\n${section}\n${text.slice(end)}`;
+}
+
+/**
+ * The results as Markdown: for each package a table with each suite's best of ours, best peer and limit.
+ *
+ * @throws RangeError for results of a quick run.
+ */
+export function renderSection({ mode, machine, suites }: Results): string {
+  if (mode === 'quick') throw new RangeError('a quick run is too short to publish');
+  const packages = [...new Set(suites.map((suite) => suite.package))];
+  const days = [...new Set(suites.map(({ measuredAt }) => measuredAt.slice(0, 10)))].sort();
+  const when = days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0];
+  return [
+    `Measured ${when} on ${machine.cpu}, ${machine.cores} cores, ${machine.os}, Node ${machine.node}${machine.pinned ? ', contenders and servers on a core each' : ''};`,
+    'each contender in processes of its own, interleaved; medians. Trust the ratios more than the figures.',
+    '',
+    ...packages.flatMap((name) => [
+      `**${name}**`,
+      '',
+      '| case | hotpath | best peer | limit | goal |',
+      '|---|---|---|---|---|',
+      ...suites.filter((suite) => suite.package === name).flatMap(renderRows),
+      '',
+    ]),
+  ]
+    .join('\n')
+    .trimEnd();
+}
+
+function renderRows(suite: SuiteResult): string[] {
+  const ours = suite.contenders.filter(({ role }) => role === 'ours');
+  return ours.map((contender, index) => {
+    const title = ours.length > 1 ? `${suite.title} (${contender.name})` : suite.title;
+    const goals = suite.goals.filter(
+      (goal) => goal.contender === contender.name || (index === 0 && goal.contender === ''),
+    );
+    return `| ${[title, figureOf(suite, contender), best(suite, 'peer'), best(suite, 'limit'), renderGoals(goals)].map(cell).join(' | ')} |`;
+  });
+}
+
+function best(suite: SuiteResult, role: ContenderResult['role']): string {
+  const sign = suite.better === 'lower' ? 1 : -1;
+  const value = ({ figures }: ContenderResult): number => figures[suite.figure]?.median ?? Number.NaN;
+  const [first] = suite.contenders
+    .filter((contender) => contender.role === role && contender.status === 'ok')
+    .sort((a, b) => sign * (value(a) - value(b)));
+  return first === undefined ? '–' : `${figureOf(suite, first)} ${first.name}`;
+}
+
+function figureOf({ figure }: SuiteResult, { status, figures }: ContenderResult): string {
+  return status === 'ok' ? formatFigure(figure, figures[figure]?.median) : `**${status}**`;
+}
+
+function renderGoals(goals: readonly GoalResult[]): string {
+  const words = {
+    met: 'met',
+    notMet: '**not met**',
+    missing: '**no figure**',
+    notJudged: 'not judged',
+  } as const;
+  return goals.length === 0 ? '–' : goals.map(({ text, status }) => `${text}: ${words[status]}`).join('; ');
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
