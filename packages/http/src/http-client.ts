@@ -1,41 +1,63 @@
-import {
-  type GatherItems,
-  type GatherLimits,
-  type GatherMode,
-  type GatherOptions,
-  type GatherOutcome,
-  type GatherResult,
-  type GatherStreamOptions,
-  gather,
-  gatherStream,
-  type Milliseconds,
-} from '@hotpath/core';
+import type { Batcher, GatherItems, GatherMode, Milliseconds } from '@hotpath/core';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { asJson, asResponse } from './internal/decode.ts';
+import type { Dispatcher } from 'undici';
+import { batchRequests, type HttpBatcherOptions } from './http-batcher.ts';
+import { type HttpEventsOptions, type HttpStream, openStream, readEvents } from './http-events.ts';
+import {
+  gatherRequests,
+  gatherRequestsStream,
+  type HttpGatherOptions,
+  type HttpGatherOutcome,
+  type HttpGatherResult,
+  type HttpGatherStreamOptions,
+  type HttpGatherValue,
+} from './http-gather.ts';
 import { Engine } from './internal/engine.ts';
+import type { ServerEvent } from './internal/event-parser.ts';
+import { PooledDispatcher } from './internal/pooled-dispatcher.ts';
 import { type HttpClientOptions, resolveHttpClientOptions } from './options.ts';
 import type { HttpJsonOptions, HttpRequest, HttpRequestOptions, JsonOf } from './request.ts';
 import type { HttpResponse } from './response.ts';
+import { type HttpClientStats, statsOf } from './stats.ts';
 
-/** Reads a body as JSON and gives what the schema makes of it. */
+/** Sends a request and gives the whole answer. */
+export type Send = (url: string | URL, options?: HttpRequestOptions) => Promise<HttpResponse>;
+
+/** Reads a body as JSON and gives what the schema makes of it; `undefined` when it is empty. */
 export type GetJson = <T = unknown, Schema extends StandardSchemaV1 | undefined = undefined>(
   url: string | URL,
   options?: HttpJsonOptions<Schema>,
 ) => Promise<JsonOf<Schema, T>>;
 
-/** Sends a value as JSON and reads the answer as JSON. */
+/** Sends a value as JSON and reads the answer as {@link GetJson} does. */
 export type SendJson = <T = unknown, Schema extends StandardSchemaV1 | undefined = undefined>(
   url: string | URL,
   json: unknown,
   options?: HttpJsonOptions<Schema>,
 ) => Promise<JsonOf<Schema, T>>;
 
-/** Sends a request and gives the whole answer. */
-export type Send = (url: string | URL, options?: HttpRequestOptions) => Promise<HttpResponse>;
+/** What {@link HttpClient.close} takes. */
+export interface HttpCloseOptions {
+  /** Milliseconds for requests under way to end by themselves. Default 5,000. */
+  readonly drainMs?: Milliseconds;
+}
 
-/** A pooled HTTP client; make one a service, with {@link createHttpClient}. */
-export interface HttpClient {
-  request(request: HttpRequest): Promise<HttpResponse>;
+/**
+ * A pooled HTTP client.
+ *
+ * Every method that sends rejects, and never throws, with the errors of this package, with the
+ * signal's reason, untouched, or with a TypeError or RangeError when an argument is wrong:
+ *
+ * - HttpTimeoutError (HOTPATH_HTTP_TIMEOUT, …_ATTEMPT_TIMEOUT, …_CONNECT_TIMEOUT)
+ * - HttpRejectedError (HOTPATH_HTTP_QUEUE_FULL, …_RATE_LIMITED, …_ORIGINS_FULL, …_ADDRESS_REFUSED): nothing was sent
+ * - HttpUnavailableError (HOTPATH_HTTP_CIRCUIT_OPEN, …_CONNECT_FAILED, …_CONNECTION_LOST)
+ * - HttpStatusError (HOTPATH_HTTP_STATUS, …_REDIRECT_REFUSED)
+ * - HttpCorruptError (HOTPATH_HTTP_BAD_RESPONSE, …_BAD_BODY, …_BAD_ENCODING, …_SCHEMA, …_TOO_LARGE)
+ * - HttpAbortedError (HOTPATH_HTTP_CLOSED)
+ */
+export interface HttpClient extends AsyncDisposable {
+  /** Sends a request and gives the whole answer. */
+  request(request: HttpRequest | string): Promise<HttpResponse>;
   readonly get: Send;
   readonly head: Send;
   readonly post: Send;
@@ -47,104 +69,102 @@ export interface HttpClient {
   readonly postJson: SendJson;
   readonly putJson: SendJson;
   readonly patchJson: SendJson;
-  gather<Mode extends GatherMode = 'settled'>(
+  /**
+   * Sends many requests, a bounded number at a time, and resolves with the results in input order.
+   *
+   * As core's `gather`, which see for modes and options. `concurrency` defaults to the client's
+   * connections; then an origin that makes no progress does not hold up the others' items.
+   *
+   * @example
+   * const results = await client.gather(ids.map((id) => `/policies/${id}`), { as: 'json' });
+   */
+  gather<T = unknown, Mode extends GatherMode = 'settled', As extends 'response' | 'json' = 'response'>(
     requests: GatherItems<HttpRequest | string>,
-    options?: GatherOptions<Mode>,
-  ): Promise<GatherOutcome<Mode, HttpResponse>>;
-  gatherStream(
+    options?: HttpGatherOptions<Mode, As>,
+  ): Promise<HttpGatherOutcome<Mode, HttpGatherValue<As, T>>>;
+  /** As `gather`, but yields each result as it comes, and takes new items only as fast as results are read. */
+  gatherStream<T = unknown, As extends 'response' | 'json' = 'response'>(
     requests: GatherItems<HttpRequest | string>,
-    options?: GatherLimits & GatherStreamOptions,
-  ): AsyncGenerator<GatherResult<HttpResponse>, void, void>;
+    options?: HttpGatherStreamOptions<As>,
+  ): AsyncGenerator<HttpGatherResult<HttpGatherValue<As, T>>, void, void>;
+  /** Makes a batcher: many callers' single look-ups become one request. The caller closes it. */
+  batcher<Item, Value>(options: HttpBatcherOptions<Item, Value>): Batcher<Item, Value>;
+  /**
+   * Reads server-sent events. The deadline covers the way to the head of the answer, not the stream.
+   *
+   * @example
+   * for await (const { event, data } of client.events('/changes', { reconnect: true })) handle(event, data);
+   */
+  events(request: HttpRequest | string, options?: HttpEventsOptions): AsyncGenerator<ServerEvent, void, void>;
+  /** Sends a request and gives the body as it arrives, under back-pressure. The deadline covers the body too. */
+  stream(request: HttpRequest | string): Promise<HttpStream>;
+  /** The client's connections as an undici dispatcher; without retry, breaker, deadline and caps. */
+  readonly dispatcher: Dispatcher;
   stats(): HttpClientStats;
-  /** Takes no more requests, waits `drainMs` (default 5,000) for those under way, and closes every connection. */
-  close(options?: { readonly drainMs?: Milliseconds }): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+  /** Takes no more requests, lets those under way end, then gives them up, and closes every connection. */
+  close(options?: HttpCloseOptions): Promise<void>;
 }
 
-/** Counters since the client was made, and what is going on. */
-export interface HttpClientStats {
-  readonly connections: { readonly open: number; readonly idle: number };
-  readonly origins: Readonly<Record<string, OriginStats>>;
-}
-
-/** The same for one origin. */
-export interface OriginStats {
-  readonly connects: number;
-  readonly dispatched: number;
-  readonly reuseRatio: number;
-  readonly queued: number;
-  readonly inFlight: number;
-  readonly retries: number;
-  readonly replays: number;
-}
-
+/**
+ * Makes an HTTP client: pooled, bounded, with deadline, retry, breaker and figures for each origin.
+ *
+ * Make one for a service and close it at its end. It opens nothing before the first request.
+ *
+ * @example
+ * const client = createHttpClient({ baseUrl: 'https://api.example.com/v1', timeoutMs: 2_000 });
+ * const policy = await client.getJson('/policies/7');
+ *
+ * @throws TypeError or RangeError naming the option that is wrong.
+ */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const engine = new Engine(resolveHttpClientOptions(options));
   const send =
-    (method: string): Send =>
+    (name: string, method: string): Send =>
     (url, given) =>
-      engine.run('request', method, url, given, asResponse, false) as Promise<HttpResponse>;
+      engine.run(name, 'response', method, url, given) as Promise<HttpResponse>;
   const getJson =
-    (method: string): GetJson =>
+    (name: string, method: string): GetJson =>
     (url, given) =>
-      engine.run('getJson', method, url, given as HttpJsonOptions, asJson, true) as Promise<never>;
+      engine.run(name, 'json', method, url, given as HttpJsonOptions) as Promise<never>;
   const sendJson =
-    (method: string): SendJson =>
+    (name: string, method: string): SendJson =>
     (url, json, given) =>
-      engine.run('sendJson', method, url, given as HttpJsonOptions, asJson, true, json) as Promise<never>;
-  const request = (given: HttpRequest): Promise<HttpResponse> =>
-    engine.run(
-      'request',
-      given.method ?? 'GET',
-      given.url,
-      given,
-      asResponse,
-      false,
-    ) as Promise<HttpResponse>;
-  const work = (
-    item: HttpRequest | string,
-    context: { readonly signal: AbortSignal },
-  ): Promise<HttpResponse> =>
-    request(
-      typeof item === 'string' ? { url: item, signal: context.signal } : { ...item, signal: context.signal },
-    );
-  const close = ({ drainMs = 5_000 }: { readonly drainMs?: Milliseconds } = {}): Promise<void> =>
-    engine.close(drainMs);
-  const { connections } = engine.options;
+      engine.run(name, 'json', method, url, given as HttpJsonOptions, json) as Promise<never>;
+  const close = ({ drainMs = 5_000 }: HttpCloseOptions = {}): Promise<void> => engine.close(drainMs);
+  let dispatcher: PooledDispatcher | undefined;
 
   return {
-    request,
-    get: send('GET'),
-    head: send('HEAD'),
-    post: send('POST'),
-    put: send('PUT'),
-    patch: send('PATCH'),
-    delete: send('DELETE'),
-    getJson: getJson('GET'),
-    deleteJson: getJson('DELETE'),
-    postJson: sendJson('POST'),
-    putJson: sendJson('PUT'),
-    patchJson: sendJson('PATCH'),
-    gather: (requests, given) =>
-      gather(requests, work, { concurrency: connections, ...given }) as Promise<never>,
-    gatherStream: (requests, given) => gatherStream(requests, work, { concurrency: connections, ...given }),
-    stats: () => {
-      const origins: Record<string, OriginStats> = {};
-      for (const { key, pool, retries, replays } of engine.origins()) {
-        const { connects, dispatched } = pool;
-        origins[key] = {
-          connects,
-          dispatched,
-          reuseRatio: dispatched === 0 ? 1 : 1 - connects / dispatched,
-          queued: pool.waiters.size,
-          inFlight: pool.inFlight,
-          retries,
-          replays,
-        };
-      }
-      return { connections: { open: engine.pool.open, idle: engine.pool.idle }, origins };
+    request: (given) => {
+      const request = asRequest(given);
+      const { method = 'GET', url } = request;
+      return engine.run('request', 'response', method, url, request) as Promise<HttpResponse>;
     },
+    get: send('get', 'GET'),
+    head: send('head', 'HEAD'),
+    post: send('post', 'POST'),
+    put: send('put', 'PUT'),
+    patch: send('patch', 'PATCH'),
+    delete: send('delete', 'DELETE'),
+    getJson: getJson('getJson', 'GET'),
+    deleteJson: getJson('deleteJson', 'DELETE'),
+    postJson: sendJson('postJson', 'POST'),
+    putJson: sendJson('putJson', 'PUT'),
+    patchJson: sendJson('patchJson', 'PATCH'),
+    gather: (requests, given) => gatherRequests(engine, requests, given) as Promise<never>,
+    gatherStream: (requests, given) => gatherRequestsStream(engine, requests, given),
+    batcher: (given) => batchRequests(engine, given),
+    events: (request, given) => readEvents(engine, request, given),
+    stream: (request) => openStream(engine, asRequest(request)),
+    get dispatcher() {
+      dispatcher ??= new PooledDispatcher(engine);
+      return dispatcher;
+    },
+    stats: () => statsOf(engine),
     close,
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+function asRequest(given: HttpRequest | string): HttpRequest {
+  return typeof given === 'string' ? { url: given } : given;
 }

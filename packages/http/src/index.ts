@@ -10,25 +10,45 @@ export {
   HttpTimeoutError,
   HttpUnavailableError,
 } from './errors.ts';
+export type { HttpHedgeOptions } from './hedge.ts';
+export type { HttpBatcherOptions } from './http-batcher.ts';
 export {
   createHttpClient,
   type GetJson,
   type HttpClient,
-  type HttpClientStats,
-  type OriginStats,
+  type HttpCloseOptions,
   type Send,
   type SendJson,
 } from './http-client.ts';
-export { HTTP_DEFAULTS, type HttpClientOptions } from './options.ts';
+export type { HttpEventsOptions, HttpStream } from './http-events.ts';
 export type {
-  HeaderInput,
-  HttpBody,
-  HttpJsonOptions,
-  HttpMethod,
-  HttpQuery,
-  HttpRequest,
-  HttpRequestOptions,
-  JsonOf,
-  TraceContext,
-} from './request.ts';
+  HttpGatherOptions,
+  HttpGatherOutcome,
+  HttpGatherResult,
+  HttpGatherStreamOptions,
+  HttpGatherValue,
+} from './http-gather.ts';
+export type { HostAddress, ResolveHost } from './internal/address-book.ts';
+export type { ServerEvent } from './internal/event-parser.ts';
+export {
+  HTTP_DEFAULTS,
+  type HttpBreakerOptions,
+  type HttpClientOptions,
+  type HttpDnsOptions,
+  type HttpRateLimitOptions,
+  type HttpTlsOptions,
+} from './options.ts';
+export type { HttpRedirectOptions } from './redirect.ts';
+export type * from './request.ts';
 export { HttpResponse, type HttpResponseHeaders } from './response.ts';
+export type { HttpRetryOptions } from './retry.ts';
+export type { SsrfGuardOptions } from './ssrf-guard.ts';
+export type { HttpClientStats, HttpOriginStats, LatencySummary } from './stats.ts';
+export type {
+  HttpConnectEvent,
+  HttpEjectEvent,
+  HttpHedgeEvent,
+  HttpReplayEvent,
+  HttpRequestEvent,
+  HttpRetryEvent,
+} from './telemetry.ts';

@@ -1,16 +1,27 @@
 import type { ConnectionOptions } from 'node:tls';
 import {
   type Clock,
+  describe,
   type Milliseconds,
   optionReader,
   type RandomSource,
   systemClock,
   systemRandom,
 } from '@hotpath/core';
+import type { CircuitBreakerOptions, RateLimiterOptions } from '@hotpath/resilience';
 import type { Dispatcher } from 'undici';
+import { type HttpHedgeOptions, type ResolvedHttpHedgeOptions, resolveHttpHedgeOptions } from './hedge.ts';
+import { type ResolveHost, resolveWithSystem } from './internal/address-book.ts';
 import { type HeaderInput, type HeaderMap, mergeHeaders } from './internal/headers.ts';
 import { parseAbsolute } from './internal/target.ts';
+import {
+  type HttpRedirectOptions,
+  type ResolvedHttpRedirectOptions,
+  resolveHttpRedirectOptions,
+} from './redirect.ts';
 import type { TraceContext } from './request.ts';
+import { type HttpRetryOptions, type ResolvedHttpRetryOptions, resolveHttpRetryOptions } from './retry.ts';
+import { type SsrfGuardOptions, ssrfVet, type Vet } from './ssrf-guard.ts';
 
 /** TLS options, as `tls.connect` takes them. */
 export type HttpTlsOptions = Pick<
@@ -26,6 +37,25 @@ export type HttpTlsOptions = Pick<
   | 'rejectUnauthorized'
   | 'checkServerIdentity'
 >;
+
+/** How hosts are resolved. */
+export interface HttpDnsOptions {
+  /** Milliseconds for which addresses are kept. Default 10,000. */
+  readonly ttlMs?: Milliseconds;
+  /** How many hosts are kept. Default 1,000. */
+  readonly maxHosts?: number;
+  /** Finds a host's addresses. Default: the system's resolver. */
+  readonly resolve?: ResolveHost;
+}
+
+/** Options of each origin's circuit, as `circuitBreaker` of @hotpath/resilience takes them. */
+export type HttpBreakerOptions = Omit<
+  CircuitBreakerOptions,
+  'name' | 'classifyError' | 'classifyResult' | 'clock' | 'random'
+>;
+
+/** Options of each origin's limit, as `rateLimiter` of @hotpath/resilience takes them. */
+export type HttpRateLimitOptions = Pick<RateLimiterOptions, 'limit' | 'perMs' | 'burst' | 'maxWaiting'>;
 
 /** What {@link createHttpClient} takes. Absent means the default; `0` is a value. */
 export interface HttpClientOptions {
@@ -59,6 +89,26 @@ export interface HttpClientOptions {
   readonly headers?: HeaderInput;
   /** Stamps every request with the hash of the governing document, as `X-Constitutional-Hash`. */
   readonly governance?: { readonly hash: string };
+  /** `false`: one try each. */
+  readonly retry?: false | HttpRetryOptions;
+  /** The circuit of each origin; `false`: none. It counts connection errors, timeouts and 5xx. */
+  readonly breaker?: false | HttpBreakerOptions;
+  /** How many requests may go to each origin; what is above waits as long as its deadline allows. Default: no limit. */
+  readonly rateLimit?: false | HttpRateLimitOptions;
+  /** Follows redirects. Default `false`: they are answers like others. */
+  readonly redirect?: boolean | HttpRedirectOptions;
+  /** Asks for compressed bodies and undoes what the server did. Default `true`. */
+  readonly decompress?: boolean;
+  /** Refuses every address that is not public. For clients whose URLs come from outside. Default `false`. */
+  readonly ssrfGuard?: boolean | SsrfGuardOptions;
+  /** How hosts are resolved. */
+  readonly dns?: HttpDnsOptions;
+  /** Speaks HTTP/2: `true` with every https origin that can, or a list of origins; http origins only by the list. Default `false`. */
+  readonly http2?: boolean | readonly (string | URL)[];
+  /** Whether identical GETs in flight share one exchange. Default `false`. */
+  readonly coalesce?: boolean;
+  /** Starts a second try beside a slow first. Default `false`. */
+  readonly hedge?: boolean | HttpHedgeOptions;
   /** For TLS: certificate authorities, client certificate, `rejectUnauthorized`. For this client only. */
   readonly tls?: HttpTlsOptions;
   /** The trace that a request belongs to; called once a request that names none itself. */
@@ -109,6 +159,18 @@ export interface ResolvedHttpClientOptions {
   readonly maxOrigins: number;
   readonly maxResponseBytes: number;
   readonly maxHeaderBytes: number;
+  readonly retry: ResolvedHttpRetryOptions | undefined;
+  readonly breaker: HttpBreakerOptions | undefined;
+  readonly rateLimit: HttpRateLimitOptions | undefined;
+  readonly redirect: ResolvedHttpRedirectOptions | undefined;
+  readonly decompress: boolean;
+  readonly vet: Vet;
+  readonly dns: Required<HttpDnsOptions>;
+  /** Keys of origins; `undefined`: every https origin. */
+  readonly http2: ReadonlySet<string> | undefined;
+  readonly coalesce: boolean;
+  readonly hedge: ResolvedHttpHedgeOptions | undefined;
+  readonly governanceHash: string | undefined;
   readonly headers: HeaderMap;
   readonly tls: HttpTlsOptions;
   readonly traceContext: (() => TraceContext | undefined) | undefined;
@@ -133,6 +195,10 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     }
     headers = mergeHeaders(OWNER, headers, { [GOVERNANCE_HEADER]: governance.hash });
   }
+  const retry = read.any('retry');
+  const redirect = readPart<HttpRedirectOptions>('redirect', read.any('redirect') ?? false);
+  const ssrfGuard = readPart<SsrfGuardOptions>('ssrfGuard', read.any('ssrfGuard') ?? false);
+  const hedge = readPart<HttpHedgeOptions>('hedge', read.any('hedge') ?? false);
   const resolved: ResolvedHttpClientOptions = {
     baseUrls,
     connections,
@@ -149,6 +215,17 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     maxOrigins: read.integer('maxOrigins', HTTP_DEFAULTS.maxOrigins, { min: 1 }),
     maxResponseBytes: read.integer('maxResponseBytes', HTTP_DEFAULTS.maxResponseBytes, { min: 0 }),
     maxHeaderBytes: read.integer('maxHeaderBytes', HTTP_DEFAULTS.maxHeaderBytes, { min: 1 }),
+    retry: retry === false ? undefined : resolveHttpRetryOptions(retry as HttpRetryOptions | undefined),
+    breaker: readPart<HttpBreakerOptions>('breaker', read.any('breaker') ?? {}),
+    rateLimit: readPart<HttpRateLimitOptions>('rateLimit', read.any('rateLimit') ?? false),
+    redirect: redirect === undefined ? undefined : resolveHttpRedirectOptions(redirect),
+    decompress: read.boolean('decompress', true),
+    vet: ssrfGuard === undefined ? () => {} : ssrfVet(ssrfGuard),
+    dns: readDns(read.object<HttpDnsOptions | undefined>('dns', undefined)),
+    http2: readHttp2(read.any('http2')),
+    coalesce: read.boolean('coalesce', false),
+    hedge: hedge === undefined ? undefined : resolveHttpHedgeOptions(hedge),
+    governanceHash: governance?.hash as string | undefined,
     headers,
     tls: read.object<HttpTlsOptions>('tls', {}),
     traceContext: read.function<(() => TraceContext | undefined) | undefined>('traceContext', undefined),
@@ -158,6 +235,40 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
   };
   read.end();
   return Object.freeze(resolved);
+}
+
+/** An option that is off, on with its defaults, or an object. */
+function readPart<Part extends object>(name: string, given: unknown): Part | undefined {
+  if (given === false) return undefined;
+  if (given === true) return {} as Part;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(
+      `${OWNER}: option '${name}' must be true, false or an object, got ${describe(given)}`,
+    );
+  }
+  return given as Part;
+}
+
+function readDns(given: HttpDnsOptions | undefined): Required<HttpDnsOptions> {
+  const read = optionReader(`${OWNER}: option 'dns'`, given);
+  const resolved = {
+    ttlMs: read.number('ttlMs', 10_000, { min: 0 }),
+    maxHosts: read.integer('maxHosts', 1_000, { min: 1 }),
+    resolve: read.function<ResolveHost>('resolve', resolveWithSystem),
+  };
+  read.end();
+  return resolved;
+}
+
+function readHttp2(given: unknown): ReadonlySet<string> | undefined {
+  if (given === true) return undefined;
+  if (given === undefined || given === false) return new Set();
+  if (!Array.isArray(given)) {
+    throw new TypeError(
+      `${OWNER}: option 'http2' must be true, false or a list of origins, got ${describe(given)}`,
+    );
+  }
+  return new Set(given.map((origin) => parseAbsolute(`${OWNER}: option 'http2'`, origin).origin));
 }
 
 function readBaseUrls(given: unknown): readonly URL[] {

@@ -1,76 +1,113 @@
 import { type Milliseconds, WheelTimer } from '@hotpath/core';
-import { type HttpErrorDetails, HttpRejectedError, HttpStatusError, HttpTimeoutError } from '../errors.ts';
-import type { HttpResponseHeaders } from '../response.ts';
-import { Attempt, type AttemptRequest } from './attempt.ts';
-import type { Engine } from './engine.ts';
+import {
+  HttpCorruptError,
+  type HttpErrorDetails,
+  HttpRejectedError,
+  HttpTimeoutError,
+  HttpUnavailableError,
+} from '../errors.ts';
+import { hedgeChannel, replayChannel, requestChannel, retryChannel } from '../telemetry.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import type { BaseUrl } from './base-urls.ts';
+import type { BodyStream } from './body-stream.ts';
+import type { CallSpec } from './call-spec.ts';
+import { conclude, isWhole } from './conclude.ts';
+import type { CallObserver, Engine } from './engine.ts';
 import type { WireBody } from './exchange.ts';
-import { ClientClosed, isConnectionLoss, toFailure } from './failure.ts';
+import { ClientClosed, isConnectionLoss, NotProcessed, toFailure } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
-import type { Origin } from './origin.ts';
-import { redactUrl } from './target.ts';
+import type { Origin, Verdict } from './origin.ts';
+import type { OriginLimiter } from './origin-limiter.ts';
+import { joinPath, redactUrl } from './target.ts';
 
-/** Makes the caller's value of a whole, accepted answer; may throw. */
-export type Decode = (call: Call, status: number, headers: HttpResponseHeaders, bytes: Buffer) => unknown;
+/** How often a request may be sent again because nobody had begun to process it. */
+const MOST_RESENDS = 5;
+/** A loser's answer is read to its end when no more than this is left of it. */
+const DRAIN_BYTES = 16 * 1024;
 
-/** A request with everything resolved. */
-export interface CallSpec {
-  readonly method: string;
-  readonly origin: Origin;
-  readonly path: string;
-  readonly headers: string[];
-  readonly body: WireBody;
-  readonly isReplayable: boolean;
-  readonly isIdempotent: boolean;
-  readonly priority: number;
-  readonly timeoutMs: Milliseconds;
-  readonly attemptTimeoutMs: Milliseconds;
-  readonly maxResponseBytes: number;
-  readonly signal: AbortSignal | undefined;
-  readonly retry: boolean;
-  readonly acceptStatus: ((status: number) => boolean) | undefined;
-  readonly decode: Decode;
+class CallTimer extends WheelTimer {
+  readonly #onDue: () => void;
+  constructor(onDue: () => void) {
+    super();
+    this.#onDue = onDue;
+  }
+  override onDue(): void {
+    this.#onDue();
+  }
 }
 
-/** One request of a caller, through all its tries. Its own timer is its deadline. */
-export class Call extends WheelTimer implements AttemptRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: string[];
-  readonly body: WireBody;
+/**
+ * One request of a caller, from queue to body, through all its tries; as a timer, it is its own deadline.
+ *
+ * It settles exactly once, and at once: when the deadline, the caller's signal or the client's end
+ * comes first, whatever is under way is given up behind the caller's back.
+ */
+export class Call extends WheelTimer implements AttemptOwner {
+  method: string;
+  headers: string[];
+  body: WireBody;
+  origin: Origin;
+  path: string;
   readonly priority: number;
   readonly maxResponseBytes: number;
-  readonly origin: Origin;
+  readonly maxStreamBytes: number;
+  readonly attemptTimeoutMs: Milliseconds;
+  readonly spec: CallSpec;
+  readonly engine: Engine;
   attempts = 0;
-  readonly #spec: CallSpec;
-  readonly #engine: Engine;
+  redirects = 0;
+  queuedMs: Milliseconds = 0;
+  deadlineMs: Milliseconds = Number.POSITIVE_INFINITY;
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
+  readonly #observer: CallObserver | undefined;
+  #startedMs: Milliseconds = 0;
+  #base: BaseUrl | undefined;
   #attempt: Attempt | undefined;
+  #rival: Attempt | undefined;
+  #timer: CallTimer | undefined;
+  #stream: BodyStream | undefined;
+  #leaveLimit: AbortController | undefined;
   #settled = false;
   #replayed = false;
+  #resends = 0;
 
   constructor(
     engine: Engine,
     spec: CallSpec,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
+    observer: CallObserver | undefined,
   ) {
     super();
-    this.#engine = engine;
-    this.#spec = spec;
+    this.#observer = observer;
+    this.engine = engine;
+    this.spec = spec;
     this.method = spec.method;
-    this.path = spec.path;
     this.headers = spec.headers;
     this.body = spec.body;
+    this.origin = spec.origin;
+    this.path = spec.path;
     this.priority = spec.priority;
     this.maxResponseBytes = spec.maxResponseBytes;
-    this.origin = spec.origin;
+    this.maxStreamBytes = spec.maxStreamBytes;
+    this.attemptTimeoutMs = spec.attemptTimeoutMs;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
+  get settled(): boolean {
+    return this.#settled;
+  }
+
   start(): void {
-    const { signal, timeoutMs } = this.#spec;
+    const { signal, timeoutMs } = this.spec;
+    const { clock, wheel, calls } = this.engine;
+    if (this.engine.isClosed) {
+      this.#settled = true;
+      this.#reject(toFailure(new ClientClosed('the client is closed'), this.details()).error);
+      return;
+    }
     if (signal !== undefined) {
       if (signal.aborted) {
         this.#settled = true;
@@ -79,118 +116,362 @@ export class Call extends WheelTimer implements AttemptRequest {
       }
       signal.addEventListener('abort', this);
     }
-    if (timeoutMs !== Number.POSITIVE_INFINITY) this.#engine.wheel.arm(this, timeoutMs);
-    this.#engine.calls.add(this);
-    this.#try();
+    this.#startedMs = clock.now();
+    if (timeoutMs !== Number.POSITIVE_INFINITY) {
+      this.deadlineMs = this.#startedMs + timeoutMs;
+      wheel.arm(this, timeoutMs);
+    }
+    calls.add(this);
+    this.origin.active++;
+    this.origin.budget?.recordCall();
+    this.next();
   }
 
   /** The caller's signal has aborted. */
   handleEvent(): void {
-    this.#fail(this.#spec.signal?.reason);
+    this.fail(this.spec.signal?.reason);
   }
 
   override onDue(): void {
-    const { timeoutMs } = this.#spec;
-    this.#fail(
-      new HttpTimeoutError('HOTPATH_HTTP_TIMEOUT', `not done within ${timeoutMs} ms`, this.#details()),
-    );
+    const message = `not done within ${this.spec.timeoutMs} ms`;
+    this.fail(new HttpTimeoutError('HOTPATH_HTTP_TIMEOUT', message, this.details()), 'failure');
+  }
+
+  /** Moves the deadline further out; an earlier one is left alone. */
+  extend(deadlineMs: Milliseconds): void {
+    if (this.#settled || deadlineMs <= this.deadlineMs) return;
+    this.deadlineMs = deadlineMs;
+    this.engine.wheel.disarm(this);
+    if (deadlineMs !== Number.POSITIVE_INFINITY) {
+      this.engine.wheel.arm(this, deadlineMs - this.engine.clock.now());
+    }
   }
 
   /** The client is being closed. */
   close(): void {
-    this.#fail(toFailure(new ClientClosed('the client was closed'), this.#details()).error);
+    this.fail(toFailure(new ClientClosed('the client was closed'), this.details()).error);
+  }
+
+  /** Begins the next try; `admitted`: the limit has let it through already. */
+  next(admitted: boolean = false): void {
+    const { bases } = this.spec;
+    if (bases !== undefined && this.redirects === 0) {
+      this.#base = bases.pick(this.#base);
+      this.#aimAt(this.#base.origin);
+      this.path = joinPath(this.#base.path, this.spec.path);
+    }
+    const { origin } = this;
+    const limitMs = admitted || origin.limiter === undefined ? 0 : origin.limiter.tryTake();
+    if (limitMs > 0) {
+      this.#waitForLimit(origin.limiter!, limitMs);
+      return;
+    }
+    this.attempts++;
+    const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
+    if (permit === 0) {
+      this.#attempt = undefined;
+      this.fail(this.#circuitOpen());
+      return;
+    }
+    const attempt = new Attempt(this, this.engine, origin, this.path, permit, this.engine.clock.now());
+    this.#attempt = attempt;
+    if (!attempt.start()) {
+      attempt.cancel();
+      this.fail(
+        new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', this.details()),
+      );
+    } else if (this.spec.hedge !== undefined && !this.#settled) {
+      this.#armHedge();
+    }
+  }
+
+  onConnected(attempt: Attempt): boolean {
+    this.queuedMs += attempt.queuedMs;
+    if (!attempt.target.isRefusing) return true;
+    attempt.cancel();
+    this.#conclude(attempt, 'ignored');
+    this.fail(this.#circuitOpen());
+    return false;
+  }
+
+  wantsStream(attempt: Attempt): boolean {
+    return this.spec.decode === undefined && isWhole(this, attempt);
+  }
+
+  onStream(attempt: Attempt, body: BodyStream): void {
+    this.#dropRival(attempt);
+    this.#stream = body;
+    const encoding = attempt.responseHeaders['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      const message = `the body is encoded as '${String(encoding).slice(0, 20)}', which was not asked for`;
+      this.fail(new HttpCorruptError('HOTPATH_HTTP_BAD_ENCODING', message, this.details()));
+      return;
+    }
+    if (this.spec.deadlineEndsAtHead) this.engine.wheel.disarm(this);
+    this.#resolve({ status: attempt.status, headers: attempt.responseHeaders, body });
+  }
+
+  onStreamEnd(attempt: Attempt, raw: unknown): void {
+    const failure = raw === undefined ? undefined : toFailure(raw, this.details());
+    this.#conclude(attempt, failure?.countsAgainstOrigin ? 'failure' : 'success');
+    if (this.#settled) return;
+    this.#settle(failure?.error);
+    this.#stream?.end(failure === undefined ? undefined : { error: failure.error });
   }
 
   onResponse(attempt: Attempt): void {
-    const { status, responseHeaders } = attempt;
-    const { acceptStatus, decode } = this.#spec;
-    if (acceptStatus === undefined ? status >= 400 : !acceptStatus(status)) {
-      this.#fail(
-        new HttpStatusError('HOTPATH_HTTP_STATUS', `answered with status ${status}`, this.#details(), {
-          headers: responseHeaders,
-          body: attempt.bytes.toString(),
-        }),
-      );
-      return;
-    }
-    let value: unknown;
-    try {
-      value = decode(this, status, responseHeaders, attempt.bytes);
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#settle();
-    this.#resolve(value);
+    const { status } = attempt;
+    if (this.#rival !== undefined && !this.#isWorthTaking(attempt, status < 500)) return;
+    this.#conclude(attempt, status < 500 ? 'success' : 'failure');
+    conclude(this, attempt);
   }
 
   onFailure(attempt: Attempt, raw: unknown): void {
-    if (raw === NOT_SENT) {
-      this.attempts--;
-      this.#try();
+    if (this.#resendUnprocessed(attempt, raw)) return;
+    const failure = toFailure(raw, this.details(attempt));
+    if (this.#rival !== undefined && !this.#isWorthTaking(attempt, false)) return;
+    this.#conclude(attempt, failure.countsAgainstOrigin ? 'failure' : 'ignored');
+    this.retryOrFail(failure.error, failure.isTransient, undefined);
+  }
+
+  /** After a failed try: pauses and tries again where that is allowed and can still be in time, else fails. */
+  retryOrFail(error: Error, isTransient: boolean, retryAfterMs: Milliseconds | undefined): void {
+    const { retry, isIdempotent, isReplayable } = this.spec;
+    if (
+      !isTransient ||
+      retry === undefined ||
+      !isIdempotent ||
+      !isReplayable ||
+      this.attempts >= retry.attempts
+    ) {
+      this.fail(error);
       return;
     }
-    if (this.#isStale(attempt, raw)) {
-      this.#replayed = true;
-      this.attempts--;
-      this.origin.replays++;
-      // Its siblings are of the same age.
-      this.#engine.pool.dropIdle(attempt.target.pool);
-      this.#try();
+    const { clock, random } = this.engine.options;
+    const backoffMs = random() * Math.min(retry.maxMs, retry.baseMs * 2 ** (this.attempts - 1));
+    const pauseMs = Math.max(backoffMs, retryAfterMs ?? 0);
+    // With a budget that is spent, or too little time, the caller is better off knowing now.
+    const isInTime = clock.now() + pauseMs < this.deadlineMs;
+    if (!isInTime || this.origin.budget?.tryReserve() === false) {
+      this.fail(error);
       return;
     }
-    this.#fail(toFailure(raw, this.#details()).error);
-  }
-
-  details(): HttpErrorDetails {
-    return this.#details();
-  }
-
-  #isStale(attempt: Attempt, raw: unknown): boolean {
-    return (
-      !this.#replayed &&
-      attempt.reused &&
-      !attempt.responded &&
-      this.#spec.isReplayable &&
-      this.#spec.isIdempotent &&
-      isConnectionLoss(raw)
-    );
-  }
-
-  #try(): void {
-    const engine = this.#engine;
-    this.attempts++;
-    const attempt = new Attempt(this, engine.pool, this.origin, this.path, this.attempts, engine.clock.now());
-    this.#attempt = attempt;
-    if (!attempt.start()) {
-      this.#fail(
-        new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', this.#details()),
-      );
+    this.origin.retries++;
+    if (retryChannel.hasSubscribers) {
+      const { method, attempts, origin } = this;
+      retryChannel.publish({ method, origin: origin.key, attempt: attempts, error, pauseMs });
     }
+    this.#pause(pauseMs, () => this.next());
   }
 
-  #fail(error: unknown): void {
+  /** Goes elsewhere, as a redirect asks. */
+  redirect(origin: Origin, path: string, method: string, headers: string[], body: WireBody): void {
+    this.redirects++;
+    this.#aimAt(origin);
+    this.path = path;
+    this.method = method;
+    this.headers = headers;
+    this.body = body;
+    this.attempts = 0;
+    this.#replayed = false;
+    this.next();
+  }
+
+  succeed(value: unknown): void {
     if (this.#settled) return;
-    this.#settle();
-    this.#attempt?.cancel(error instanceof Error ? error : new Error('aborted', { cause: error }));
+    this.#settle(undefined);
+    this.#resolve(value);
+  }
+
+  /** Ends it, unless it has ended. What is under way is given up, and counts as `verdict`. */
+  fail(error: unknown, verdict: Verdict = 'ignored'): void {
+    if (this.#settled) return;
+    this.#settle(error);
+    const reason = error instanceof Error ? error : new Error('aborted', { cause: error });
+    for (const attempt of [this.#attempt, this.#rival]) {
+      if (attempt === undefined || attempt.isDone) continue;
+      // To have waited in our own queue says nothing about the server.
+      this.#conclude(attempt, attempt.phase === 'queue' && !attempt.isConnecting ? 'ignored' : verdict);
+      attempt.cancel(reason);
+    }
+    this.#stream?.end({ error });
     this.#reject(error);
   }
 
-  #settle(): void {
-    this.#settled = true;
-    this.#engine.wheel.disarm(this);
-    this.#engine.calls.delete(this);
-    this.#spec.signal?.removeEventListener('abort', this);
-  }
-
-  #details(): HttpErrorDetails {
-    const attempt = this.#attempt;
+  details(attempt: Attempt | undefined = this.#attempt): HttpErrorDetails {
+    const status = attempt?.status ?? 0;
     return {
       method: this.method,
       url: redactUrl(this.origin.key + this.path),
       attempt: this.attempts,
-      phase: attempt === undefined ? 'queue' : attempt.phase,
-      status: attempt === undefined || attempt.status === 0 ? undefined : attempt.status,
+      phase: attempt === undefined ? 'queue' : attempt.isConnecting ? 'connect' : attempt.phase,
+      status: status === 0 ? undefined : status,
     };
+  }
+
+  #aimAt(origin: Origin): void {
+    if (origin === this.origin) return;
+    this.origin.active--;
+    this.origin = origin;
+    origin.active++;
+  }
+
+  #circuitOpen(): HttpUnavailableError {
+    const retryAfterMs = this.origin.breaker?.retryAfterMs;
+    return new HttpUnavailableError('HOTPATH_HTTP_CIRCUIT_OPEN', 'the circuit of this origin is open', {
+      ...this.details(),
+      retryAfterMs,
+    });
+  }
+
+  #waitForLimit(limiter: OriginLimiter, limitMs: Milliseconds): void {
+    const leftMs = this.deadlineMs - this.engine.clock.now();
+    const refuse = (cause: unknown): void => {
+      const details = { ...this.details(), retryAfterMs: limitMs, cause };
+      this.fail(
+        new HttpRejectedError('HOTPATH_HTTP_RATE_LIMITED', 'over the rate limit of this origin', details),
+      );
+    };
+    if (limitMs >= leftMs) {
+      refuse(undefined);
+      return;
+    }
+    const leave = new AbortController();
+    this.#leaveLimit = leave;
+    limiter.take(this.priority, leftMs, leave.signal).then(
+      () => {
+        if (!this.#settled) this.next(true);
+      },
+      (error) => refuse(error),
+    );
+  }
+
+  #pause(pauseMs: Milliseconds, then: () => void): void {
+    this.#timer = new CallTimer(then);
+    this.engine.wheel.arm(this.#timer, pauseMs);
+  }
+
+  /** Sends again, without counting a try, what nobody has begun to process. */
+  #resendUnprocessed(attempt: Attempt, raw: unknown): boolean {
+    const { isReplayable, isIdempotent } = this.spec;
+    const isStale =
+      !this.#replayed && isIdempotent && attempt.reused && !attempt.responded && isConnectionLoss(raw);
+    const reason =
+      raw === NOT_SENT
+        ? 'not-sent'
+        : raw instanceof NotProcessed
+          ? 'not-processed'
+          : isStale
+            ? 'stale'
+            : undefined;
+    // What was not written has not touched its body.
+    if (reason === undefined || (!isReplayable && reason !== 'not-sent')) return false;
+    if (this.#rival !== undefined || ++this.#resends > MOST_RESENDS) return false;
+    this.#conclude(attempt, 'ignored');
+    this.origin.replays++;
+    this.attempts--;
+    if (reason === 'stale') {
+      this.#replayed = true;
+      // Its idle siblings are of the same age, and the second try must not meet another dead one.
+      this.engine.pool.dropIdle(attempt.target.pool);
+    }
+    if (replayChannel.hasSubscribers) {
+      replayChannel.publish({ method: this.method, origin: this.origin.key, reason });
+    }
+    this.next();
+    return true;
+  }
+
+  #armHedge(): void {
+    const { hedge, isIdempotent, isReplayable } = this.spec;
+    if (hedge === undefined || !isIdempotent || !isReplayable) return;
+    const { latency } = this.origin;
+    // Until a hundred were seen there is no tail to speak of.
+    const delayMs = hedge.delayMs ?? (latency.count < 100 ? undefined : latency.quantileMs(0.95));
+    if (delayMs === undefined) return;
+    this.#pause(delayMs, () => this.#startRival(delayMs, hedge.maxRatio));
+  }
+
+  #startRival(delayMs: Milliseconds, maxRatio: number): void {
+    const { origin, engine } = this;
+    const first = this.#attempt;
+    if (first === undefined || first.isDone || first.phase === 'body') return;
+    if (origin.hedges >= 1 + origin.pool.dispatched * maxRatio) return;
+    const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
+    if (permit === 0) return;
+    const rival = new Attempt(this, engine, origin, this.path, permit, engine.clock.now());
+    this.#rival = rival;
+    if (!rival.startIfFree()) {
+      this.#rival = undefined;
+      this.#conclude(rival, 'ignored');
+      return;
+    }
+    origin.hedges++;
+    if (hedgeChannel.hasSubscribers)
+      hedgeChannel.publish({ method: this.method, origin: origin.key, delayMs });
+  }
+
+  /** Of two tries under way one has ended: a good end settles it, a bad one leaves it to the other. */
+  #isWorthTaking(attempt: Attempt, isGood: boolean): boolean {
+    const other = attempt === this.#rival ? this.#attempt : this.#rival;
+    if (!isGood && other !== undefined && !other.isDone) {
+      this.#conclude(attempt, 'failure');
+      this.#attempt = other;
+      this.#rival = undefined;
+      return false;
+    }
+    this.#dropRival(attempt);
+    return true;
+  }
+
+  #dropRival(winner: Attempt): void {
+    const loser = winner === this.#rival ? this.#attempt : this.#rival;
+    this.#attempt = winner;
+    this.#rival = undefined;
+    if (loser === undefined || loser === winner || loser.isDone) return;
+    this.#conclude(loser, 'ignored');
+    loser.abandon(DRAIN_BYTES);
+  }
+
+  #conclude(attempt: Attempt, verdict: Verdict): void {
+    if (attempt.isConcluded) return;
+    attempt.isConcluded = true;
+    const durationMs = this.engine.clock.now() - attempt.startedMs - attempt.queuedMs;
+    if (verdict === 'success') attempt.target.latency.record(durationMs);
+    attempt.target.conclude(attempt, verdict, durationMs);
+    if (this.#base !== undefined && verdict !== 'ignored') {
+      this.spec.bases?.onOutcome(this.#base, verdict === 'failure');
+    }
+  }
+
+  #settle(error: unknown): void {
+    const { wheel, calls, clock } = this.engine;
+    this.#settled = true;
+    wheel.disarm(this);
+    if (this.#timer !== undefined) wheel.disarm(this.#timer);
+    this.#leaveLimit?.abort();
+    calls.delete(this);
+    if (calls.size === 0) this.engine.onCallsDone?.();
+    this.origin.active--;
+    if (this.#observer !== undefined) {
+      this.#observer.attempts = this.attempts;
+      this.#observer.queuedMs = this.queuedMs;
+    }
+    this.spec.signal?.removeEventListener('abort', this);
+    if (requestChannel.hasSubscribers) {
+      const { method, origin, path, attempts, queuedMs, headers } = this;
+      const traced = headers.indexOf('traceparent');
+      requestChannel.publish({
+        method,
+        origin: origin.key,
+        path: redactUrl(path),
+        status: this.details().status,
+        error,
+        attempts,
+        queuedMs,
+        totalMs: clock.now() - this.#startedMs,
+        traceparent: traced === -1 ? undefined : headers[traced + 1],
+      });
+    }
   }
 }

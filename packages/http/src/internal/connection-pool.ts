@@ -16,8 +16,8 @@ export interface ConnectionPoolOptions {
   readonly maxIdle: number;
   readonly maxAgeMs: Milliseconds;
   readonly maxWaitingPerOrigin: number;
-  /** Connections that only origins below their fair share may take. */
-  readonly reserved: number;
+  /** No other origin is expected. While there is one only, it may have all connections. */
+  readonly hasOneOrigin: boolean;
   readonly clock: Clock;
 }
 
@@ -230,7 +230,9 @@ export class ConnectionPool {
 
   /** The origin that has the fewest connections among those that need one more and may have it. */
   #neediest(): OriginPool | undefined {
-    const { maxConnections, maxConnectionsPerOrigin, reserved } = this.#options;
+    const { maxConnections, maxConnectionsPerOrigin } = this.#options;
+    // A quarter is kept for origins below their share, so that slow ones can't take everything.
+    const reserved = this.#sharesWithOthers ? Math.floor(maxConnections / 4) : 0;
     let best: OriginPool | undefined;
     for (const origin of this.#waiting) {
       if (origin.waiters.size <= origin.connecting * origin.exchangesPerConnection) continue;
@@ -241,11 +243,15 @@ export class ConnectionPool {
     return best;
   }
 
+  get #sharesWithOthers(): boolean {
+    return this.#origins.size > 1 || !this.#options.hasOneOrigin;
+  }
+
   #fairShare(): number {
     let active = 0;
     for (const origin of this.#origins) if (origin.open > 0 || origin.waiters.size > 0) active++;
     // One more than there are, so that the next origin to come finds room.
-    if (this.#options.reserved > 0) active++;
+    if (this.#sharesWithOthers) active++;
     return Math.max(1, Math.floor(this.#options.maxConnections / active));
   }
 

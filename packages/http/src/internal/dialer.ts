@@ -22,8 +22,12 @@ export interface DialerOptions {
   /** Whether HTTP/2 may be spoken with an origin. */
   readonly speaksHttp2: (origin: OriginPool) => boolean;
   readonly clock: Clock;
-  /** Makes a connection of a connected socket. */
-  readonly wrap: (origin: OriginPool, socket: Socket) => Connection;
+  /** Makes a connection of a connected socket; calls back once. */
+  readonly wrap: (
+    origin: OriginPool,
+    socket: Socket,
+    callback: (error: unknown, connection: Connection | undefined) => void,
+  ) => void;
 }
 
 /**
@@ -64,36 +68,37 @@ export class Dialer {
       return;
     }
     let settled = false;
-    const settle = (error: unknown, socket: Socket | undefined): void => {
+    let opening: Socket | undefined;
+    const settle = (error: unknown, connection: Connection | undefined): void => {
       if (settled) return;
       settled = true;
       clock.clearTimeout(timer);
       if (opening !== undefined) this.#connecting.delete(opening);
-      if (error !== null || socket === undefined) {
-        opening?.destroy();
-        callback(error, undefined);
-        return;
-      }
+      if (connection === undefined) opening?.destroy();
+      callback(error, connection);
+    };
+    const onSocket = (socket: Socket): void => {
+      const { remoteAddress } = socket;
       try {
-        const { remoteAddress } = socket;
         if (remoteAddress !== undefined) {
           vet([{ address: remoteAddress, family: isIP(remoteAddress) as 4 | 6 }], hostname);
         }
       } catch (refusal) {
-        socket.destroy();
-        callback(refusal, undefined);
+        settle(refusal, undefined);
         return;
       }
-      callback(null, wrap(origin, socket));
+      wrap(origin, socket, settle);
     };
     const timer = clock.setTimeout(
       () => settle(new ConnectTimeout(connectTimeoutMs), undefined),
       connectTimeoutMs,
     );
     const connect = speaksHttp2(origin) ? this.#connectH2 : this.#connectH1;
-    const opening = connect({ hostname, host, protocol, port }, (error, socket) =>
-      settle(error, socket ?? undefined),
-    ) as unknown as Socket | undefined;
+    opening = connect({ hostname, host, protocol, port }, (error, socket) => {
+      if (error !== null || socket === null) settle(error, undefined);
+      else if (settled) socket.destroy();
+      else onSocket(socket);
+    }) as unknown as Socket | undefined;
     if (opening !== undefined && !settled) this.#connecting.add(opening);
   }
 

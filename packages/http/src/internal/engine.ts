@@ -1,27 +1,29 @@
 import type { Socket } from 'node:net';
-import { type Clock, createTimerWheel, type TimerWheel } from '@hotpath/core';
-import { HttpRejectedError } from '../errors.ts';
+import { type Clock, createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import type { ResolvedHttpClientOptions } from '../options.ts';
 import type { HttpJsonOptions, HttpMethod } from '../request.ts';
-import { AddressBook, resolveWithSystem } from './address-book.ts';
-import { Call, type CallSpec, type Decode } from './call.ts';
+import { connectChannel } from '../telemetry.ts';
+import { AddressBook } from './address-book.ts';
+import { BaseUrl, BaseUrls } from './base-urls.ts';
+import { Call } from './call.ts';
+import { Coalescer, coalescingKey } from './coalescer.ts';
+import type { Connection } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
+import { asJson, asResponse } from './decode.ts';
 import { Dialer } from './dialer.ts';
-import type { WireBody } from './exchange.ts';
+import { ForeignConnection } from './foreign-connection.ts';
 import { H1Connection } from './h1-connection.ts';
-import { flattenHeaders, type HeaderMap, mergeHeaders } from './headers.ts';
-import { Origin } from './origin.ts';
-import { appendQuery, isAbsolute, joinPath, parseAbsolute, redactUrl } from './target.ts';
-import { PRIORITY } from './waiter-queue.ts';
+import { H2Connection, openSession } from './h2-connection.ts';
+import type { Origin } from './origin.ts';
+import type { OriginPool } from './origin-pool.ts';
+import { Origins } from './origins.ts';
+import { RequestResolver, type ResultKind } from './resolve-request.ts';
 
-/** A base URL: an origin and the path that every relative URL is put behind. */
-interface Base {
-  readonly origin: Origin;
-  /** Without a slash at its end. */
-  readonly path: string;
+/** Told what a request cost, when it is over. */
+export interface CallObserver {
+  attempts: number;
+  queuedMs: Milliseconds;
 }
-
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** What a client is made of: its connections, its origins, and the requests that are under way. */
 export class Engine {
@@ -29,13 +31,13 @@ export class Engine {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly pool: ConnectionPool;
+  readonly origins: Origins;
+  readonly bases: BaseUrls;
   readonly calls: Set<Call> = new Set();
+  readonly #resolver: RequestResolver;
+  readonly #coalescer: Coalescer;
   readonly #dialer: Dialer;
-  readonly #origins = new Map<string, Origin>();
-  readonly #bases: readonly Base[];
-  readonly #plainHeaders: string[];
-  readonly #jsonHeaderMap: HeaderMap;
-  readonly #jsonHeaders: string[];
+  #closing: Promise<void> | undefined;
 
   constructor(options: ResolvedHttpClientOptions) {
     this.options = options;
@@ -44,16 +46,11 @@ export class Engine {
     this.#dialer = new Dialer({
       connectTimeoutMs: options.connectTimeoutMs,
       tls: options.tls,
-      addresses: new AddressBook({
-        ttlMs: 10_000,
-        maxHosts: 1_000,
-        resolve: resolveWithSystem,
-        clock: options.clock,
-      }),
-      vet: () => {},
-      speaksHttp2: () => false,
+      addresses: new AddressBook({ ...options.dns, clock: options.clock }),
+      vet: options.vet,
+      speaksHttp2: (origin) => this.#speaksHttp2(origin),
       clock: options.clock,
-      wrap: (origin, socket) => this.#wrap(origin, socket),
+      wrap: (origin, socket, callback) => this.#wrap(origin, socket, callback),
     });
     this.pool = new ConnectionPool(
       {
@@ -62,131 +59,129 @@ export class Engine {
         maxIdle: options.keepAliveConnections,
         maxAgeMs: options.maxConnectionAgeMs,
         maxWaitingPerOrigin: options.maxQueued,
-        reserved: options.baseUrls.length === 1 ? 0 : Math.floor(options.connections / 4),
+        hasOneOrigin: options.baseUrls.length === 1,
         clock: options.clock,
       },
-      (origin, callback) => this.#dialer.dial(origin, callback),
+      (origin, callback) => this.#dial(origin, callback),
     );
-    this.#bases = options.baseUrls.map((url) => ({
-      origin: this.#originOf(url),
-      path: url.pathname.replace(/\/+$/, ''),
-    }));
-    this.#plainHeaders = flattenHeaders(options.headers);
-    this.#jsonHeaderMap = options.headers.has('accept')
-      ? options.headers
-      : new Map([...options.headers, ['accept', 'application/json']]);
-    this.#jsonHeaders = flattenHeaders(this.#jsonHeaderMap);
+    this.origins = new Origins(options, this.pool);
+    this.bases = new BaseUrls(
+      options.baseUrls.map((url) => new BaseUrl(this.origins.of(url), url.pathname.replace(/\/+$/, ''))),
+      options.clock,
+      options.random,
+    );
+    this.#resolver = new RequestResolver(options, this.origins, this.bases, {
+      response: asResponse,
+      json: asJson,
+      stream: undefined,
+      events: undefined,
+    });
+    this.#coalescer = new Coalescer(this);
   }
 
+  /** Sends a request; rejects, rather than throws, also when its options are wrong. */
   run(
     owner: string,
+    kind: ResultKind,
     method: HttpMethod,
     url: string | URL,
     given: HttpJsonOptions | undefined,
-    decode: Decode,
-    wantsJson: boolean,
     json?: unknown,
+    observer?: CallObserver,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      new Call(
-        this,
-        this.#resolve(owner, method, url, given, decode, wantsJson, json),
-        resolve,
-        reject,
-      ).start();
+      const spec = this.#resolver.resolve(owner, kind, method, url, given, json);
+      if (given?.coalesce ?? this.options.coalesce) {
+        const key = coalescingKey(spec);
+        if (key !== undefined) {
+          this.#coalescer.join(key, spec, resolve, reject, observer);
+          return;
+        }
+      }
+      new Call(this, spec, resolve, reject, observer).start();
     });
   }
 
-  #resolve(
-    owner: string,
-    method: HttpMethod,
-    url: string | URL,
-    given: HttpJsonOptions | undefined,
-    decode: Decode,
-    wantsJson: boolean,
-    jsonBody: unknown,
-  ): CallSpec {
-    let origin: Origin;
-    let path: string;
-    const base = this.#bases[0];
-    if (typeof url === 'string' && base !== undefined && !isAbsolute(url)) {
-      origin = base.origin;
-      path = joinPath(base.path, url.startsWith('/') ? url : `/${url}`);
-    } else {
-      const parsed = parseAbsolute(owner, url);
-      origin = this.#originOf(parsed);
-      path = parsed.pathname + parsed.search;
-    }
-    let headers = wantsJson ? this.#jsonHeaders : this.#plainHeaders;
-    let body: WireBody = null;
-    const json = jsonBody === undefined ? given?.json : jsonBody;
-    if (json !== undefined) body = JSON.stringify(json);
-    else if (given?.body !== undefined) body = given.body;
-    if (given?.headers !== undefined || json !== undefined || given?.idempotencyKey !== undefined) {
-      let base = wantsJson ? this.#jsonHeaderMap : this.options.headers;
-      if (json !== undefined && !base.has('content-type')) {
-        base = new Map([...base, ['content-type', 'application/json']]);
-      }
-      base = mergeHeaders(owner, base, given?.headers);
-      if (given?.idempotencyKey !== undefined) {
-        base = mergeHeaders(owner, base, { 'idempotency-key': given.idempotencyKey });
-      }
-      headers = flattenHeaders(base);
-    }
-    if (given?.query !== undefined) path = appendQuery(path, given.query);
-    return {
-      method,
-      origin,
-      path,
-      headers,
-      body,
-      isReplayable:
-        body === null || typeof body === 'string' || ArrayBuffer.isView(body) || body instanceof Blob,
-      isIdempotent: IDEMPOTENT.has(method) || headers.includes('idempotency-key'),
-      priority: given?.priority ?? PRIORITY.default,
-      timeoutMs: given?.timeoutMs ?? this.options.timeoutMs,
-      attemptTimeoutMs: given?.attemptTimeoutMs ?? this.options.attemptTimeoutMs,
-      maxResponseBytes: given?.maxResponseBytes ?? this.options.maxResponseBytes,
-      signal: given?.signal,
-      retry: given?.retry ?? true,
-      acceptStatus: given?.acceptStatus,
-      decode,
-    };
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
   }
 
-  #originOf(url: URL): Origin {
-    const key = url.origin;
-    let origin = this.#origins.get(key);
-    if (origin === undefined) {
-      if (this.#origins.size >= this.options.maxOrigins) {
-        throw new HttpRejectedError('HOTPATH_HTTP_ORIGINS_FULL', 'too many origins are remembered', {
-          method: '-',
-          url: redactUrl(key),
-          attempt: 0,
-          phase: 'queue',
-        });
-      }
-      origin = new Origin(this.pool.addOrigin(new URL(key)));
-      this.#origins.set(key, origin);
-    }
-    return origin;
+  originOf(url: URL): Origin {
+    return this.origins.of(url);
   }
 
-  #wrap(origin: Origin['pool'], socket: Socket): H1Connection {
-    const { keepAliveMs, maxHeaderBytes } = this.options;
-    return new H1Connection(this.pool, origin, socket, this.clock.now(), keepAliveMs, maxHeaderBytes);
+  close(drainMs: Milliseconds): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
   }
 
-  origins(): IterableIterator<Origin> {
-    return this.#origins.values();
-  }
-
-  async close(drainMs: number): Promise<void> {
-    const deadline = this.clock.setTimeout(() => {
+  async #close(drainMs: Milliseconds): Promise<void> {
+    const giveUp = (): void => {
       for (const call of this.calls) call.close();
       this.#dialer.abort();
-    }, drainMs);
-    await this.pool.close();
+    };
+    const deadline = this.clock.setTimeout(giveUp, drainMs);
+    while (this.calls.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.onCallsDone = resolve;
+      });
+    }
     this.clock.clearTimeout(deadline);
+    // What is left being connected is for nobody.
+    this.#dialer.abort();
+    await this.pool.close();
+    for (const origin of this.origins.values()) origin.close();
+  }
+
+  /** Called when the last call under way is done. */
+  onCallsDone: (() => void) | undefined = undefined;
+
+  #speaksHttp2({ url, key }: OriginPool): boolean {
+    const { http2 } = this.options;
+    return http2 === undefined ? url.protocol === 'https:' : http2.has(key);
+  }
+
+  #dial(origin: OriginPool, callback: (error: unknown, connection: Connection | undefined) => void): void {
+    const { dispatcher } = this.options;
+    if (dispatcher !== undefined) {
+      queueMicrotask(() =>
+        callback(null, new ForeignConnection(this.pool, origin, dispatcher, this.clock.now())),
+      );
+      return;
+    }
+    if (!connectChannel.hasSubscribers) {
+      this.#dialer.dial(origin, callback);
+      return;
+    }
+    const startedMs = this.clock.now();
+    this.#dialer.dial(origin, (error, connection) => {
+      const durationMs = this.clock.now() - startedMs;
+      const protocol =
+        connection === undefined ? undefined : connection instanceof H2Connection ? 'h2' : 'http/1.1';
+      connectChannel.publish({ origin: origin.key, protocol, durationMs, error: error ?? undefined });
+      callback(error, connection);
+    });
+  }
+
+  #wrap(
+    origin: OriginPool,
+    socket: Socket,
+    callback: (error: unknown, connection: Connection | undefined) => void,
+  ): void {
+    const { keepAliveMs, maxHeaderBytes } = this.options;
+    const { alpnProtocol } = socket as { alpnProtocol?: string | false };
+    // Without TLS there is nothing to negotiate: the caller's word is taken for it.
+    const isH2 = alpnProtocol === 'h2' || (origin.url.protocol === 'http:' && this.#speaksHttp2(origin));
+    if (!isH2) {
+      callback(
+        null,
+        new H1Connection(this.pool, origin, socket, this.clock.now(), keepAliveMs, maxHeaderBytes),
+      );
+      return;
+    }
+    openSession(origin, socket, (error, session) => {
+      if (session === undefined) callback(error, undefined);
+      else callback(null, new H2Connection(this.pool, origin, session, this.clock.now(), keepAliveMs));
+    });
   }
 }

@@ -1,0 +1,26 @@
+import { type Milliseconds, optionReader } from '@hotpath/core';
+
+/** When a second try starts beside a slow first. Only for idempotent requests whose body can be sent again. */
+export interface HttpHedgeOptions {
+  /** Milliseconds after which; `'p95'` (default): what 95 % of the origin's requests take. */
+  readonly delayMs?: Milliseconds | 'p95';
+  /** Second tries as a share of requests, at most, for each origin. Default 0.1. */
+  readonly maxRatio?: number;
+}
+
+/** {@link HttpHedgeOptions}, checked and completed. */
+export interface ResolvedHttpHedgeOptions {
+  /** `undefined`: learned. */
+  readonly delayMs: Milliseconds | undefined;
+  readonly maxRatio: number;
+}
+
+/** @throws TypeError or RangeError naming the option that is wrong. */
+export function resolveHttpHedgeOptions(options: HttpHedgeOptions): ResolvedHttpHedgeOptions {
+  const read = optionReader("createHttpClient: option 'hedge'", options);
+  const delayMs = options.delayMs === 'p95' ? undefined : read.number('delayMs', undefined, { min: 0 });
+  read.any('delayMs');
+  const maxRatio = read.number('maxRatio', 0.1, { min: 0, max: 1 });
+  read.end();
+  return Object.freeze({ delayMs, maxRatio });
+}

@@ -1,0 +1,33 @@
+import { type Batcher, type BatcherOptions, batcher } from '@hotpath/core';
+import type { Engine } from './internal/engine.ts';
+import type { HttpRequest } from './request.ts';
+
+/** What `client.batcher` takes: how a batch becomes a request, how an answer becomes results, and when batches go. */
+export interface HttpBatcherOptions<Item, Value> extends BatcherOptions<Item> {
+  /** The request that looks these items up. */
+  readonly toRequest: (items: readonly Item[]) => HttpRequest | string;
+  /** One result an item, in the items' order; an `Error` fails that item alone. `body` is the answer's JSON. */
+  readonly fromResponse: (body: unknown, items: readonly Item[]) => readonly (Value | Error)[];
+}
+
+/** `client.batcher`. */
+export function batchRequests<Item, Value>(
+  engine: Engine,
+  options: HttpBatcherOptions<Item, Value>,
+): Batcher<Item, Value> {
+  const { toRequest, fromResponse, ...limits } = options;
+  for (const [name, given] of Object.entries({ toRequest, fromResponse })) {
+    if (typeof given !== 'function') throw new TypeError(`batcher: option '${name}' must be a function`);
+  }
+  return batcher<Item, Value>(
+    async (items, { signal }) => {
+      const made = toRequest(items);
+      const request = typeof made === 'string' ? { url: made } : made;
+      const own = request.signal;
+      const given = { ...request, signal: own === undefined ? signal : AbortSignal.any([signal, own]) };
+      const body = await engine.run('batcher', 'json', request.method ?? 'GET', request.url, given);
+      return fromResponse(body, items);
+    },
+    { clock: engine.clock, ...limits },
+  );
+}

@@ -1,0 +1,166 @@
+import { type Milliseconds, optionReader, sleep } from '@hotpath/core';
+import { HttpCorruptError, HttpTimeoutError } from './errors.ts';
+import type { BodyStream } from './internal/body-stream.ts';
+import type { Engine } from './internal/engine.ts';
+import { EventParser, EventTooLarge, type ServerEvent } from './internal/event-parser.ts';
+import type { HttpRequest } from './request.ts';
+import type { HttpResponseHeaders } from './response.ts';
+
+/** How `events` reads. */
+export interface HttpEventsOptions {
+  /** Connects anew, with `Last-Event-ID`, when the stream ends or breaks. Only for GET. Default `false`. */
+  readonly reconnect?: boolean;
+  /** How often in a row without an event in between, before the last error is thrown. Default 10. */
+  readonly maxReconnects?: number;
+  /** Milliseconds between connections, unless the server says otherwise. Default 1,000. */
+  readonly reconnectMs?: Milliseconds;
+  /** Milliseconds without a byte (comments count) after which the connection is taken for dead. Default: none. */
+  readonly idleTimeoutMs?: Milliseconds;
+  /** The largest event to accept, in bytes. Default 1 MiB. */
+  readonly maxEventBytes?: number;
+}
+
+/** An answer whose body arrives piece by piece. */
+export interface HttpStream {
+  readonly status: number;
+  readonly headers: HttpResponseHeaders;
+  /** To be iterated once. Leaving the loop early closes the exchange. Reading slowly slows the server. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+interface OpenStream extends HttpStream {
+  readonly body: BodyStream;
+}
+
+interface ResolvedEventsOptions {
+  readonly reconnect: boolean;
+  readonly maxReconnects: number;
+  readonly reconnectMs: Milliseconds;
+  readonly idleTimeoutMs: Milliseconds;
+  readonly maxEventBytes: number;
+}
+
+function resolveEventsOptions(options: HttpEventsOptions | undefined): ResolvedEventsOptions {
+  const read = optionReader('events', options);
+  const resolved = {
+    reconnect: read.boolean('reconnect', false),
+    maxReconnects: read.integer('maxReconnects', 10, { min: 0 }),
+    reconnectMs: read.number('reconnectMs', 1_000, { min: 0 }),
+    idleTimeoutMs: read.number('idleTimeoutMs', Number.POSITIVE_INFINITY, { min: 1 }),
+    maxEventBytes: read.integer('maxEventBytes', 1024 * 1024, { min: 1 }),
+  };
+  read.end();
+  return resolved;
+}
+
+/** `client.stream`. */
+export function openStream(engine: Engine, request: HttpRequest): Promise<HttpStream> {
+  return engine.run('stream', 'stream', request.method ?? 'GET', request.url, request) as Promise<OpenStream>;
+}
+
+/** `client.events`. */
+export function readEvents(
+  engine: Engine,
+  given: HttpRequest | string,
+  options?: HttpEventsOptions,
+): AsyncGenerator<ServerEvent, void, void> {
+  const resolved = resolveEventsOptions(options);
+  const request = typeof given === 'string' ? { url: given } : given;
+  const { method = 'GET' } = request;
+  if (resolved.reconnect && method !== 'GET') {
+    throw new TypeError("events: option 'reconnect' is only for GET: nothing else may be sent again unasked");
+  }
+  return events();
+
+  async function* events(): AsyncGenerator<ServerEvent, void, void> {
+    let lastEventId = '';
+    let pauseMs = resolved.reconnectMs;
+    let failures = 0;
+    for (;;) {
+      const parser = new EventParser(resolved.maxEventBytes);
+      parser.lastEventId = lastEventId;
+      let failure: unknown;
+      try {
+        const stream = await open(lastEventId);
+        if (stream.status === 204) return;
+        for await (const event of parse(stream, parser)) {
+          failures = 0;
+          lastEventId = event.id;
+          yield event;
+        }
+      } catch (error) {
+        failure = error;
+      }
+      const isOver = !resolved.reconnect || engine.isClosed || request.signal?.aborted;
+      if (isOver || !isWorthAnotherTry(failure) || ++failures > resolved.maxReconnects) {
+        if (failure === undefined) return;
+        throw failure;
+      }
+      pauseMs = parser.retryMs ?? pauseMs;
+      await sleep(pauseMs, { signal: request.signal, clock: engine.clock });
+    }
+  }
+
+  async function open(lastEventId: string): Promise<OpenStream> {
+    const headers =
+      lastEventId === '' ? request.headers : { ...request.headers, 'last-event-id': lastEventId };
+    const withHeaders = headers === undefined ? request : { ...request, headers };
+    const stream = (await engine.run('events', 'events', method, request.url, withHeaders)) as OpenStream;
+    const type = String(stream.headers['content-type'] ?? '');
+    if (stream.status === 204 || /^text\/event-stream\s*(;|$)/i.test(type)) return stream;
+    await stream.body.return();
+    const details = {
+      method,
+      url: String(request.url),
+      attempt: 1,
+      phase: 'headers' as const,
+      status: stream.status,
+    };
+    throw new HttpCorruptError(
+      'HOTPATH_HTTP_BAD_BODY',
+      `the body is not an event stream but '${type}'`,
+      details,
+    );
+  }
+
+  async function* parse(
+    { body, status }: OpenStream,
+    parser: EventParser,
+  ): AsyncGenerator<ServerEvent, void, void> {
+    const details = { method, url: String(request.url), attempt: 1, phase: 'body' as const, status };
+    const { idleTimeoutMs } = resolved;
+    const onIdle = (): void => {
+      const message = `not a byte within ${idleTimeoutMs} ms`;
+      body.end({ error: new HttpTimeoutError('HOTPATH_HTTP_ATTEMPT_TIMEOUT', message, details) }, true);
+    };
+    for (;;) {
+      const timer =
+        idleTimeoutMs === Number.POSITIVE_INFINITY
+          ? undefined
+          : engine.clock.setTimeout(onIdle, idleTimeoutMs);
+      let finished = false;
+      try {
+        const { done, value } = await body.next();
+        if (done) {
+          finished = true;
+          return;
+        }
+        yield* parser.push(value);
+        finished = true;
+      } catch (error) {
+        if (!(error instanceof EventTooLarge)) throw error;
+        throw new HttpCorruptError('HOTPATH_HTTP_TOO_LARGE', error.message, details);
+      } finally {
+        engine.clock.clearTimeout(timer);
+        // The reader has left, or failed: so has the exchange.
+        if (!finished) await body.return();
+      }
+    }
+  }
+}
+
+function isWorthAnotherTry(failure: unknown): boolean {
+  if (failure === undefined) return true;
+  const { family } = (failure ?? {}) as { family?: unknown };
+  return family === 'unavailable' || family === 'timeout';
+}

@@ -1,0 +1,137 @@
+import { HttpCorruptError, HttpStatusError } from '../errors.ts';
+import type { Attempt } from './attempt.ts';
+import type { Call } from './call.ts';
+import { notJson, validate } from './decode.ts';
+import { BadEncoding, decompress } from './decompress.ts';
+import { TooLarge, toFailure } from './failure.ts';
+import { followRedirect, isRedirect } from './redirect-step.ts';
+import { retryAfterMs } from './retry-after.ts';
+
+function isAccepted({ spec }: Call, status: number): boolean {
+  return spec.acceptStatus === undefined ? status < 400 : spec.acceptStatus(status);
+}
+
+function isFollowed({ spec }: Call, attempt: Attempt): boolean {
+  return (
+    spec.redirect !== undefined &&
+    isRedirect(attempt.status) &&
+    attempt.responseHeaders.location !== undefined
+  );
+}
+
+/** Whether an answer is the caller's, rather than one to follow, to try again or to fail with. */
+export function isWhole(call: Call, attempt: Attempt): boolean {
+  return isAccepted(call, attempt.status) && !isFollowed(call, attempt);
+}
+
+/** Does with a whole answer what it calls for: gives it to the caller, follows it, or tries again. */
+export function conclude(call: Call, attempt: Attempt): void {
+  if (isFollowed(call, attempt)) {
+    follow(call, attempt);
+    return;
+  }
+  const { status, responseHeaders } = attempt;
+  const accepted = isAccepted(call, status);
+  if (!accepted && call.spec.retry?.statuses.has(status)) {
+    const waitMs = retryAfterMs(responseHeaders, call.engine.clock.wallTime());
+    if (status === 429) attempt.target.limiter?.pause(waitMs ?? 0);
+    call.retryOrFail(statusError(call, attempt, attempt.bytes, waitMs), true, waitMs);
+    return;
+  }
+  const encoding = responseHeaders['content-encoding'];
+  if (encoding === undefined) finish(call, attempt, attempt.bytes, accepted);
+  else void undo(call, attempt, encoding, accepted);
+}
+
+async function undo(
+  call: Call,
+  attempt: Attempt,
+  encoding: string | string[],
+  accepted: boolean,
+): Promise<void> {
+  let bytes: Buffer;
+  try {
+    bytes = await decompress(attempt.bytes, encoding, call.maxResponseBytes);
+  } catch (error) {
+    if (error instanceof TooLarge) call.fail(toFailure(error, call.details()).error);
+    else {
+      const message = error instanceof BadEncoding ? error.message : 'the body could not be decompressed';
+      const details = { ...call.details(), cause: error };
+      call.fail(new HttpCorruptError('HOTPATH_HTTP_BAD_ENCODING', message, details));
+    }
+    return;
+  }
+  finish(call, attempt, bytes, accepted);
+}
+
+function finish(call: Call, attempt: Attempt, bytes: Buffer, accepted: boolean): void {
+  const { decode, schema } = call.spec;
+  if (!accepted || decode === undefined) {
+    const waitMs = retryAfterMs(attempt.responseHeaders, call.engine.clock.wallTime());
+    call.fail(statusError(call, attempt, bytes, waitMs));
+    return;
+  }
+  let value: unknown;
+  try {
+    value = decode(attempt.status, attempt.responseHeaders, bytes, call.attempts);
+  } catch (error) {
+    call.fail(notJson(error, call.details()));
+    return;
+  }
+  if (schema === undefined) call.succeed(value);
+  else {
+    validate(schema, value, call.details()).then(
+      (fitting) => call.succeed(fitting),
+      (error) => call.fail(error),
+    );
+  }
+}
+
+function statusError(
+  call: Call,
+  attempt: Attempt,
+  bytes: Buffer,
+  waitMs: number | undefined,
+): HttpStatusError {
+  const { status, responseHeaders } = attempt;
+  const details = { ...call.details(), status, retryAfterMs: waitMs };
+  return new HttpStatusError('HOTPATH_HTTP_STATUS', `answered with status ${status}`, details, {
+    headers: responseHeaders,
+    body: bytes.toString(),
+  });
+}
+
+function follow(call: Call, attempt: Attempt): void {
+  const { engine, spec } = call;
+  const { status, responseHeaders } = attempt;
+  const refuse = (why: string): void => {
+    const details = { ...call.details(), status };
+    call.fail(
+      new HttpStatusError('HOTPATH_HTTP_REDIRECT_REFUSED', `the redirect is not followed: ${why}`, details, {
+        headers: responseHeaders,
+        body: attempt.bytes.toString(),
+      }),
+    );
+  };
+  if (call.redirects >= spec.redirect!.max) {
+    refuse(`more than ${spec.redirect!.max} in a row`);
+    return;
+  }
+  const from = {
+    url: new URL(call.origin.key + call.path),
+    method: call.method,
+    headers: call.headers,
+    body: call.body,
+  };
+  const to = followRedirect(from, status, responseHeaders.location, spec.isReplayable, spec.redirect!);
+  if (typeof to === 'string') {
+    refuse(to);
+    return;
+  }
+  try {
+    const origin = engine.originOf(to.url);
+    call.redirect(origin, to.url.pathname + to.url.search, to.method, to.headers, to.body);
+  } catch (error) {
+    call.fail(error);
+  }
+}

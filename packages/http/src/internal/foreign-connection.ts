@@ -1,0 +1,34 @@
+import type { Milliseconds } from '@hotpath/core';
+import type { Dispatcher } from 'undici';
+import { Connection } from './connection.ts';
+import type { ConnectionPool } from './connection-pool.ts';
+import type { Exchange } from './exchange.ts';
+import type { OriginPool } from './origin-pool.ts';
+
+/** A place for one exchange on a dispatcher that the caller brought, and whose sockets are its own affair. */
+export class ForeignConnection extends Connection {
+  readonly #pool: ConnectionPool;
+  readonly #dispatcher: Dispatcher;
+
+  constructor(pool: ConnectionPool, origin: OriginPool, dispatcher: Dispatcher, openedMs: Milliseconds) {
+    super(origin, openedMs, 1);
+    this.#pool = pool;
+    this.#dispatcher = dispatcher;
+  }
+
+  get usable(): boolean {
+    return true;
+  }
+
+  dispatch(exchange: Exchange): void {
+    this.served++;
+    this.#dispatcher.dispatch(
+      exchange as unknown as Dispatcher.DispatchOptions,
+      exchange as Dispatcher.DispatchHandler,
+    );
+  }
+
+  close(): void {
+    queueMicrotask(() => this.#pool.onClosed(this));
+  }
+}

@@ -1,0 +1,43 @@
+import { type Clock, type Milliseconds, sleep } from '@hotpath/core';
+import { type RateLimiter, rateLimiter } from '@hotpath/resilience';
+import type { HttpRateLimitOptions } from '../options.ts';
+
+/** One origin's rate limit, and the pauses that the origin itself asks for. */
+export class OriginLimiter {
+  readonly #limiter: RateLimiter;
+  readonly #clock: Clock;
+  #pausedUntilMs: Milliseconds = Number.NEGATIVE_INFINITY;
+
+  constructor(name: string, options: HttpRateLimitOptions, clock: Clock) {
+    this.#limiter = rateLimiter({ ...options, name, clock });
+    this.#clock = clock;
+  }
+
+  /** Counts one request and returns 0, or says how long it has to wait at least. */
+  tryTake(): Milliseconds {
+    const pauseMs = this.#pausedUntilMs - this.#clock.now();
+    if (pauseMs > 0) return pauseMs;
+    const { allowed, retryAfterMs } = this.#limiter.tryAcquire();
+    return allowed ? 0 : Math.max(retryAfterMs, 1);
+  }
+
+  /** Counts one request as soon as that may be, in the order of priority and arrival. */
+  async take(priority: number, deadlineMs: Milliseconds, signal: AbortSignal): Promise<void> {
+    const untilMs = this.#clock.now() + deadlineMs;
+    for (;;) {
+      const pauseMs = this.#pausedUntilMs - this.#clock.now();
+      if (pauseMs <= 0) break;
+      await sleep(pauseMs, { signal, clock: this.#clock });
+    }
+    await this.#limiter.acquire({ priority, deadlineMs: Math.max(0, untilMs - this.#clock.now()), signal });
+  }
+
+  /** The origin answered that this was too much, and asks for a pause. */
+  pause(forMs: Milliseconds): void {
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.now() + forMs);
+  }
+
+  close(): void {
+    void this.#limiter.close();
+  }
+}

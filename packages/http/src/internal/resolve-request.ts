@@ -1,0 +1,192 @@
+import { GOVERNANCE_HEADER, type ResolvedHttpClientOptions } from '../options.ts';
+import type { HttpJsonOptions, HttpMethod } from '../request.ts';
+import type { BaseUrls } from './base-urls.ts';
+import type { CallSpec, Decode } from './call-spec.ts';
+import { ACCEPT_ENCODING } from './decompress.ts';
+import type { WireBody } from './exchange.ts';
+import { flattenHeaders, type HeaderMap, mergeHeaders } from './headers.ts';
+import type { Origin } from './origin.ts';
+import type { Origins } from './origins.ts';
+import { appendQuery, isAbsolute, joinPath, parseAbsolute } from './target.ts';
+import { traceHeaders } from './trace.ts';
+import { PRIORITY } from './waiter-queue.ts';
+
+/** What the caller is given: the whole answer, its body as JSON, or the body as it arrives. */
+export type ResultKind = 'response' | 'json' | 'stream' | 'events';
+
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+interface KindHeaders {
+  readonly map: HeaderMap;
+  readonly flat: string[];
+}
+
+/** Turns what callers give into a {@link CallSpec}; for a call without options that is a few reads. */
+export class RequestResolver {
+  readonly #options: ResolvedHttpClientOptions;
+  readonly #origins: Origins;
+  readonly #bases: BaseUrls;
+  readonly #decode: Readonly<Record<ResultKind, Decode | undefined>>;
+  readonly #headers: Readonly<Record<ResultKind, KindHeaders>>;
+
+  constructor(
+    options: ResolvedHttpClientOptions,
+    origins: Origins,
+    bases: BaseUrls,
+    decode: Readonly<Record<ResultKind, Decode | undefined>>,
+  ) {
+    this.#options = options;
+    this.#origins = origins;
+    this.#bases = bases;
+    this.#decode = decode;
+    const encoded = options.decompress ? { 'accept-encoding': ACCEPT_ENCODING } : {};
+    const kind = (defaults: Record<string, string>): KindHeaders => {
+      const map = new Map<string, string | readonly string[]>(Object.entries(defaults));
+      for (const [name, value] of options.headers) map.set(name, value);
+      return { map, flat: flattenHeaders(map) };
+    };
+    this.#headers = {
+      response: kind(encoded),
+      json: kind({ accept: 'application/json', ...encoded }),
+      stream: kind({ 'accept-encoding': 'identity' }),
+      events: kind({
+        accept: 'text/event-stream',
+        'cache-control': 'no-cache',
+        'accept-encoding': 'identity',
+      }),
+    };
+  }
+
+  /** @throws TypeError or RangeError when the request is wrong, naming what. */
+  resolve(
+    owner: string,
+    kind: ResultKind,
+    method: HttpMethod,
+    url: string | URL,
+    given: HttpJsonOptions | undefined,
+    jsonBody: unknown,
+  ): CallSpec {
+    const options = this.#options;
+    let origin: Origin;
+    let path: string;
+    let bases: BaseUrls | undefined;
+    const base = this.#bases.all[0];
+    if (typeof url === 'string' && base !== undefined && !isAbsolute(url)) {
+      if (url.startsWith('//')) throw new TypeError(`${owner}: a URL must not begin with two slashes`);
+      const relative = url.startsWith('/') ? url : `/${url}`;
+      origin = base.origin;
+      if (this.#bases.all.length > 1) {
+        bases = this.#bases;
+        path = relative;
+      } else path = joinPath(base.path, relative);
+    } else {
+      const parsed = parseAbsolute(owner, url);
+      origin = this.#origins.of(parsed);
+      path = parsed.pathname + parsed.search;
+    }
+    const trace = given?.trace ?? options.traceContext?.();
+    let headers = this.#headers[kind].flat;
+    let body: WireBody = null;
+    let isIdempotent = IDEMPOTENT.has(method);
+    if (given !== undefined || jsonBody !== undefined) {
+      const json = jsonBody === undefined ? given?.json : jsonBody;
+      if (given?.query !== undefined) path = appendQuery(path, given.query);
+      if (json !== undefined) body = JSON.stringify(json);
+      else if (given?.body !== undefined) body = given.body;
+      const key = given?.idempotencyKey;
+      if (given?.headers !== undefined || key !== undefined || json !== undefined) {
+        const merged = this.#mergeHeaders(owner, kind, given, json !== undefined);
+        isIdempotent ||= merged.has('idempotency-key');
+        headers = flattenHeaders(merged);
+      }
+      checkRequest(owner, method, body, given, json);
+    }
+    if (trace !== undefined) headers = [...headers, ...traceHeaders(trace)];
+    const isStreaming = kind === 'stream' || kind === 'events';
+    return {
+      method,
+      origin,
+      path,
+      bases,
+      headers,
+      body,
+      isReplayable:
+        body === null || typeof body === 'string' || ArrayBuffer.isView(body) || body instanceof Blob,
+      isIdempotent,
+      priority: given?.priority ?? PRIORITY.default,
+      timeoutMs: given?.timeoutMs ?? options.timeoutMs,
+      attemptTimeoutMs: isStreaming
+        ? Number.POSITIVE_INFINITY
+        : (given?.attemptTimeoutMs ?? options.attemptTimeoutMs),
+      maxResponseBytes: given?.maxResponseBytes ?? options.maxResponseBytes,
+      maxStreamBytes: given?.maxResponseBytes ?? Number.POSITIVE_INFINITY,
+      signal: given?.signal,
+      retry: given?.retry === false ? undefined : options.retry,
+      hedge: given?.hedge === false || isStreaming ? undefined : options.hedge,
+      redirect: given?.redirect === false ? undefined : options.redirect,
+      acceptStatus: given?.acceptStatus,
+      decode: this.#decode[kind],
+      schema: given?.schema,
+      deadlineEndsAtHead: kind === 'events',
+    };
+  }
+
+  #mergeHeaders(
+    owner: string,
+    kind: ResultKind,
+    given: HttpJsonOptions | undefined,
+    hasJson: boolean,
+  ): HeaderMap {
+    const defaults = this.#headers[kind].map;
+    let merged = defaults;
+    if (hasJson && !defaults.has('content-type')) {
+      merged = new Map([...defaults, ['content-type', 'application/json']]);
+    }
+    merged = mergeHeaders(owner, merged, given?.headers);
+    if (given?.idempotencyKey !== undefined) {
+      merged = mergeHeaders(owner, merged, { 'idempotency-key': given.idempotencyKey });
+    }
+    // Whoever may set headers must not thereby leave the governing document.
+    const hash = this.#options.governanceHash;
+    if (hash !== undefined && merged.get(GOVERNANCE_HEADER) !== hash) {
+      throw new TypeError(`${owner}: the header '${GOVERNANCE_HEADER}' is the client's and can't be given`);
+    }
+    return merged;
+  }
+}
+
+function checkRequest(
+  owner: string,
+  method: string,
+  body: WireBody,
+  given: HttpJsonOptions | undefined,
+  json: unknown,
+): void {
+  if (!METHOD.test(method)) throw new TypeError(`${owner}: ${JSON.stringify(method)} is not a method`);
+  if (body !== null && (method === 'GET' || method === 'HEAD')) {
+    throw new TypeError(`${owner}: a ${method} can't have a body`);
+  }
+  if (given === undefined) return;
+  if (given.body !== undefined && json !== undefined) {
+    throw new TypeError(`${owner}: options 'body' and 'json' exclude each other`);
+  }
+  checkRange(owner, 'timeoutMs', given.timeoutMs, 1);
+  checkRange(owner, 'attemptTimeoutMs', given.attemptTimeoutMs, 1);
+  checkRange(owner, 'maxResponseBytes', given.maxResponseBytes, 0);
+  const { priority } = given;
+  if (
+    priority !== undefined &&
+    !(Number.isInteger(priority) && priority >= PRIORITY.min && priority <= PRIORITY.max)
+  ) {
+    throw new RangeError(`${owner}: option 'priority' must be a whole number from 0 to 9, got ${priority}`);
+  }
+}
+
+function checkRange(owner: string, name: string, value: unknown, min: number): void {
+  if (value === undefined) return;
+  if (typeof value !== 'number' || Number.isNaN(value)) {
+    throw new TypeError(`${owner}: option '${name}' must be a number`);
+  }
+  if (value < min) throw new RangeError(`${owner}: option '${name}' must be at least ${min}, got ${value}`);
+}

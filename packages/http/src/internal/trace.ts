@@ -1,0 +1,31 @@
+import { randomBytes } from 'node:crypto';
+import type { TraceContext } from '../request.ts';
+
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const ZERO_TRACE = '0'.repeat(32);
+const ZERO_SPAN = '0'.repeat(16);
+
+/**
+ * The `traceparent` for what is sent on behalf of another: the same trace and flags, a new parent.
+ *
+ * `undefined` when the given one is not valid: then nothing is sent, as the standard asks.
+ * Source: W3C Trace Context, level 1.
+ */
+export function childTraceparent(parent: string): string | undefined {
+  const match = TRACEPARENT.exec(parent);
+  if (match === null) return undefined;
+  const [, version, traceId, parentId, flags, rest] = match;
+  if (version === 'ff' || traceId === ZERO_TRACE || parentId === ZERO_SPAN) return undefined;
+  if (version === '00' && rest !== undefined) return undefined;
+  return `00-${traceId}-${randomBytes(8).toString('hex')}-${flags}`;
+}
+
+/** The headers that carry a context on; empty when it is not valid. */
+export function traceHeaders(context: TraceContext): string[] {
+  const traceparent = childTraceparent(context.traceparent);
+  if (traceparent === undefined) return [];
+  const { tracestate } = context;
+  return tracestate === undefined || tracestate === ''
+    ? ['traceparent', traceparent]
+    : ['traceparent', traceparent, 'tracestate', tracestate];
+}

@@ -1,0 +1,46 @@
+import { type Milliseconds, optionReader } from '@hotpath/core';
+
+/** How failed requests are tried again. Only idempotent ones are, and those with an idempotency key. */
+export interface HttpRetryOptions {
+  /** How many tries in all, the first included. Default 3. */
+  readonly attempts?: number;
+  /** The upper end of the first pause, in milliseconds; it doubles with each try. Default 50. */
+  readonly baseMs?: Milliseconds;
+  /** The longest pause that is chosen here, in milliseconds. What a server asks for may be longer. Default 2,000. */
+  readonly maxMs?: Milliseconds;
+  /** Which statuses are tried again. Default 408, 429, 502, 503, 504. */
+  readonly statuses?: readonly number[];
+  /** Retries allowed as a share of requests, for each origin. Default 0.2. */
+  readonly budgetRatio?: number;
+  /** Retries a second allowed besides, for each origin. Default 10. */
+  readonly budgetPerSecond?: number;
+}
+
+/** {@link HttpRetryOptions}, checked and completed. */
+export interface ResolvedHttpRetryOptions {
+  readonly attempts: number;
+  readonly baseMs: Milliseconds;
+  readonly maxMs: Milliseconds;
+  readonly statuses: ReadonlySet<number>;
+  readonly budgetRatio: number;
+  readonly budgetPerSecond: number;
+}
+
+/** @throws TypeError or RangeError naming the option that is wrong. */
+export function resolveHttpRetryOptions(options: HttpRetryOptions | undefined): ResolvedHttpRetryOptions {
+  const read = optionReader("createHttpClient: option 'retry'", options);
+  const statuses = read.object<readonly number[]>('statuses', [408, 429, 502, 503, 504]);
+  if (!Array.isArray(statuses) || !statuses.every((status) => Number.isInteger(status) && status >= 400)) {
+    throw new TypeError("createHttpClient: option 'retry.statuses' must be a list of statuses from 400");
+  }
+  const resolved = {
+    attempts: read.integer('attempts', 3, { min: 1, max: 100 }),
+    baseMs: read.number('baseMs', 50, { min: 0, max: 3_600_000 }),
+    maxMs: read.number('maxMs', 2_000, { min: 0, max: 3_600_000 }),
+    statuses: new Set(statuses),
+    budgetRatio: read.number('budgetRatio', 0.2, { min: 0, max: 1 }),
+    budgetPerSecond: read.number('budgetPerSecond', 10, { min: 0, max: 1_000_000 }),
+  };
+  read.end();
+  return Object.freeze(resolved);
+}
