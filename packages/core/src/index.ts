@@ -1,20 +1,7 @@
-export {
-  type BatchContext,
-  type Batcher,
-  type BatcherOptions,
-  type BatcherStats,
-  type BatchLoader,
-  batcher,
-} from './batcher.ts';
-export {
-  type Clock,
-  type Milliseconds,
-  type RandomSource,
-  seededRandom,
-  systemClock,
-  systemRandom,
-  type TimerHandle,
-} from './clock.ts';
+export type { BatchContext, Batcher, BatcherOptions, BatcherStats, BatchLoader } from './batcher.ts';
+export { batcher } from './batcher.ts';
+export type { Clock, Milliseconds, RandomSource, TimerHandle } from './clock.ts';
+export { seededRandom, systemClock, systemRandom } from './clock.ts';
 export {
   AbortedError,
   CorruptError,

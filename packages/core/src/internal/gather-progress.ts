@@ -38,15 +38,16 @@ export class ProgressReport {
 
   /** @throws What the listener throws; it is not called again then. */
   report(): void {
-    const listener = this.#listener;
-    if (listener === undefined) return;
-    this.#listener = undefined;
-    listener({
-      completed: this.#completed,
-      failed: this.#failed,
-      total: this.#total,
-      elapsedMs: this.#clock.now() - this.#startedMs,
-    });
-    this.#listener = listener;
+    try {
+      this.#listener?.({
+        completed: this.#completed,
+        failed: this.#failed,
+        total: this.#total,
+        elapsedMs: this.#clock.now() - this.#startedMs,
+      });
+    } catch (error) {
+      this.#listener = undefined;
+      throw error;
+    }
   }
 }

@@ -39,6 +39,27 @@ describe('gather and its input', () => {
     },
   );
 
+  test('calls return() once, after next(), when it is given up from within next()', async () => {
+    const controller = new AbortController();
+    const calls: string[] = [];
+    const input: Iterable<number> = {
+      [Symbol.iterator]: () => ({
+        next: () => {
+          calls.push('next');
+          controller.abort('within');
+          calls.push('next ends');
+          return { value: 1, done: false };
+        },
+        return: () => {
+          calls.push('return');
+          return { value: undefined, done: true };
+        },
+      }),
+    };
+    expect(await gather(input, never, { signal: controller.signal })).toEqual([]);
+    expect(calls).toEqual(['next', 'next ends', 'return']);
+  });
+
   test('does not call return() on an input that came to its end', async () => {
     for (const isAsync of [false, true]) {
       const { input, seen } = counted([1, 2, 3], isAsync);
@@ -217,6 +238,22 @@ describe('gather and its listener', () => {
       }),
     );
     expect(seen).toEqual(mode === 'settled' ? [1, 2, 2] : [1, 1]);
+  });
+
+  test('may end the gather itself, and is still told the end', async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const results = await gather([1, 2, 3], async (item) => item, {
+      concurrency: 1,
+      signal: controller.signal,
+      progressIntervalMs: 0,
+      onProgress: ({ completed }) => {
+        seen.push(completed);
+        if (completed === 2) controller.abort('enough');
+      },
+    });
+    expect(results.map(({ status }) => status)).toEqual(['ok', 'ok', 'skipped']);
+    expect(seen).toEqual([1, 2, 2]);
   });
 
   test('does not know the total of an input that does not tell', async () => {

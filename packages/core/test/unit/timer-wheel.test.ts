@@ -215,6 +215,17 @@ describe('TimerWheel', () => {
     expect(wheel.armedCount).toBe(0);
   });
 
+  test('a pause leaves no slot of the wheel out', () => {
+    const clock = pausedClock();
+    const wheel = createTimerWheel({ clock, tickMs: 1 });
+    const order: number[] = [];
+    const delays = Array.from({ length: 1_000 }, (_, index) => index + 1);
+    for (const delayMs of delays) wheel.arm(new Probe(clock, () => order.push(delayMs)), delayMs);
+    clock.nowMs = 3_333;
+    clock.wake();
+    expect(order).toEqual(delays);
+  });
+
   test('many timers arm one timer of the platform, and disarming one arms none', () => {
     const clock = pausedClock();
     const wheel = createTimerWheel({ clock });
