@@ -1,0 +1,117 @@
+import type { CachedFunction, CallOptions, ChangeResult, LoadContext } from '../types.ts';
+import { warmUp } from '../warm-up.ts';
+import { closedError } from './cache-core.ts';
+import type { Load } from './flight.ts';
+import { keyOfArguments, keyOfValue, type LocalKey } from './key-codec.ts';
+import type { ResolvedEntryOptions } from './lifetime.ts';
+import type { Region } from './region.ts';
+
+interface Settings<Args extends readonly unknown[]> {
+  readonly name: string;
+  readonly entry: ResolvedEntryOptions;
+  readonly key: ((...args: Args) => unknown) | undefined;
+  readonly tags: ((...args: Args) => readonly string[]) | undefined;
+}
+
+/** What a cached function needs of its cache to change values. */
+interface Changes {
+  set(key: LocalKey, value: unknown, tags: readonly string[]): Promise<ChangeResult>;
+  drop(key: LocalKey): Promise<ChangeResult>;
+  dropAll(): Promise<ChangeResult>;
+}
+
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+class CallLoad<Args extends readonly unknown[]> implements Load {
+  readonly #loader: (...args: Args) => unknown;
+  readonly #receiver: unknown;
+  readonly #args: Args;
+  readonly #settings: Settings<Args>;
+
+  constructor(loader: (...args: Args) => unknown, receiver: unknown, args: Args, settings: Settings<Args>) {
+    this.#loader = loader;
+    this.#receiver = receiver;
+    this.#args = args;
+    this.#settings = settings;
+  }
+
+  get options(): ResolvedEntryOptions {
+    return this.#settings.entry;
+  }
+
+  tags(): readonly string[] {
+    return this.#settings.tags?.(...this.#args) ?? NO_TAGS;
+  }
+
+  run(_context: LoadContext): unknown {
+    return Reflect.apply(this.#loader, this.#receiver, this.#args);
+  }
+}
+
+/** Makes the function that {@link Cache.wrap} returns. */
+export function makeCachedFunction<Args extends readonly unknown[], Value>(
+  region: Region,
+  loader: (...args: Args) => Value | PromiseLike<Value>,
+  settings: Settings<Args>,
+  changes: Changes,
+): CachedFunction<Args, Value> {
+  const { name, key: keyOf } = settings;
+  const { core } = region;
+  const { counters } = core;
+
+  function keyFor(args: Args): LocalKey {
+    if (keyOf === undefined) return keyOfArguments(args, name);
+    const part = keyOf(...args);
+    return Array.isArray(part) ? keyOfArguments(part, name) : keyOfValue(part, name);
+  }
+
+  function load(receiver: unknown, args: Args, key: LocalKey, options?: CallOptions): Promise<Value> {
+    return region.get(
+      key,
+      new CallLoad(loader as (...args: Args) => unknown, receiver, args, settings),
+      options,
+    ) as Promise<Value>;
+  }
+
+  function call(this: unknown, ...args: Args): Promise<Value> {
+    let key: LocalKey;
+    try {
+      key = keyFor(args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const entry = region.hit(key);
+    if (entry !== undefined) {
+      counters.l1Hits++;
+      return region.promiseOf(entry) as Promise<Value>;
+    }
+    return load(this, args, key);
+  }
+
+  const cached = call as unknown as CachedFunction<Args, Value>;
+  return Object.defineProperties(
+    cached,
+    Object.getOwnPropertyDescriptors({
+      cacheName: name,
+      peek(...args: Args): Value | undefined {
+        const entry = region.hit(keyFor(args));
+        return entry === undefined ? undefined : (region.valueOf(entry) as Value);
+      },
+      async with(options: CallOptions, ...args: Args): Promise<Value> {
+        return load(undefined, args, keyFor(args), options);
+      },
+      many: async (calls: Iterable<Args>): Promise<Value[]> => {
+        return Promise.all([...calls].map((args) => cached(...args)));
+      },
+      async set(args: Args, value: Value): Promise<ChangeResult> {
+        return changes.set(keyFor(args), value, settings.tags?.(...args) ?? NO_TAGS);
+      },
+      async invalidate(...args: Args): Promise<ChangeResult> {
+        if (core.isClosed) throw closedError();
+        return changes.drop(keyFor(args));
+      },
+      invalidateAll: () => changes.dropAll(),
+      warm: (calls: Iterable<Args>, options = {}) => warmUp(calls, (args) => cached(...args), options),
+    }),
+  );
+}

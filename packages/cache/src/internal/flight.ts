@@ -1,0 +1,346 @@
+import { AbortedError, type Milliseconds, TimeoutError, type TimerHandle } from '@hotpath/core';
+import { events } from '../events.ts';
+import type { LoadContext } from '../types.ts';
+import type { Entry } from './entry.ts';
+import { deepClone } from './hand-out.ts';
+import type { LocalKey } from './key-codec.ts';
+import { drawLifetime, type Lifetime, type ResolvedEntryOptions } from './lifetime.ts';
+import type { Proof } from './proof.ts';
+import type { Region } from './region.ts';
+import type { SharedReader, SharedStatus, SharedValue } from './tier.ts';
+
+/** How a value is made. */
+export interface Load {
+  readonly options: ResolvedEntryOptions;
+  readonly tags: () => readonly string[];
+  run(context: LoadContext): unknown;
+}
+
+/** Another process's load is looked after at growing intervals: soon at first, never more often than this. */
+const FIRST_POLL_MS = 2;
+const LONGEST_POLL_MS = 50;
+
+class Context implements LoadContext {
+  ttlMs: Milliseconds | undefined;
+  tags: string[] = [];
+  isSkipped = false;
+  readonly #controller = new AbortController();
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
+  setTtl(ttlMs: Milliseconds): void {
+    if (!(ttlMs >= 0)) throw new RangeError(`setTtl: ttlMs must be at least 0, got ${ttlMs}`);
+    this.ttlMs = ttlMs;
+  }
+
+  addTags(...tags: readonly string[]): void {
+    this.tags.push(...tags);
+  }
+
+  skip(): void {
+    this.isSkipped = true;
+  }
+}
+
+/** One way of a value into this process, for all who asked for it meanwhile. */
+export class Flight implements SharedReader {
+  readonly key: LocalKey;
+  readonly sharedKey: string;
+  readonly readableKey: string;
+  wantsLease = true;
+  readonly #region: Region;
+  readonly #load: Load;
+  /** Served when the load fails, as long as its grace lasts. */
+  readonly #fallback: Entry | undefined;
+  readonly #promise: Promise<unknown>;
+  #resolve!: (value: unknown) => void;
+  #reject!: (error: unknown) => void;
+  #isCloned = false;
+  #isSettled = false;
+  #waiters = 0;
+  #isFenced = false;
+  #lease = '';
+  #bornMs: Milliseconds;
+  #epoch: number;
+  #proof: Proof | undefined;
+  #context: Context | undefined;
+  #sharedFallback: SharedValue | undefined;
+  #pollMs = FIRST_POLL_MS;
+  #giveUpMs = 0;
+
+  constructor(region: Region, key: LocalKey, load: Load, fallback: Entry | undefined) {
+    this.key = key;
+    this.#region = region;
+    this.#load = load;
+    this.#fallback = fallback;
+    const { core } = region;
+    this.sharedKey = core.tier === undefined ? '' : region.shared(key);
+    this.readableKey = core.tier === undefined ? '' : region.readable(key);
+    this.#bornMs = core.hotClock.now();
+    this.#epoch = core.marks.version;
+    this.#proof = core.tier?.proofFor(this.sharedKey);
+    this.#promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Waits for the value; each waiter gets it in the form that the region promises. */
+  join(signal: AbortSignal | undefined): Promise<unknown> {
+    this.#waiters++;
+    if (signal !== undefined) return this.#joinWith(signal);
+    return this.#promise.then(this.#handOut);
+  }
+
+  readonly #handOut = (value: unknown): unknown => (this.#isCloned ? deepClone(value) : value);
+
+  #joinWith(signal: AbortSignal): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        reject(signal.reason);
+        if (--this.#waiters > 0) return;
+        this.#region.land(this);
+        this.#context?.abort(
+          new AbortedError('HOTPATH_FLIGHT_ABANDONED', 'every waiter of this load has left'),
+        );
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      this.#promise.then(
+        (value) => {
+          signal.removeEventListener('abort', leave);
+          resolve(this.#handOut(value));
+        },
+        (error) => {
+          signal.removeEventListener('abort', leave);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Nothing that this flight brings may be kept: the key was invalidated since it began. */
+  fence(): void {
+    this.#isFenced = true;
+  }
+
+  start(): void {
+    const { tier } = this.#region.core;
+    if (tier === undefined) void this.#loadValue();
+    else tier.read(this);
+  }
+
+  /** As `start`, for a value that is being served meanwhile: nobody waits, and a failure is only counted. */
+  startRefresh(): void {
+    this.#promise.catch(() => {});
+    const { tier } = this.#region.core;
+    if (tier === undefined) void this.#loadValue();
+    else tier.acquire(this);
+  }
+
+  onShared(status: SharedStatus, shared: SharedValue | undefined, lease: string): void {
+    const { counters, tier } = this.#region.core;
+    switch (status) {
+      case 'hit':
+        this.#onHit(shared as SharedValue);
+        return;
+      case 'granted':
+        counters.l2Misses++;
+        this.#lease = lease;
+        void this.#loadValue();
+        return;
+      case 'leased':
+        this.#awaitOther();
+        return;
+      case 'invalid':
+        tier?.acquire(this);
+        return;
+      default:
+        if (status === 'missing') counters.l2Misses++;
+        void this.#loadValue();
+    }
+  }
+
+  #onHit(shared: SharedValue): void {
+    const { core } = this.#region;
+    const restMs = shared.lifetime.freshMs - shared.ageMs;
+    if (restMs <= 0 && restMs + shared.lifetime.staleMs <= 0) {
+      // Only good enough to stand in for a load that fails.
+      if (restMs + shared.lifetime.graceMs > 0) this.#sharedFallback = shared;
+      core.tier?.acquire(this);
+      return;
+    }
+    core.counters.l2Hits++;
+    if (restMs <= 0) core.counters.stale++;
+    const { isCloned } = this.#region.admit(shared.value);
+    this.#isCloned = isCloned;
+    this.#keep(shared.value, isCloned, shared.tags, shared.lifetime, shared.ageMs, shared.bytes);
+    this.#region.land(this);
+    this.#settle(shared.value);
+    if (restMs <= 0) this.#region.refreshBehind(this.key, this.#load);
+  }
+
+  #awaitOther(): void {
+    const { clock, counters, leaseWaitMs, tier } = this.#region.core;
+    const nowMs = clock.now();
+    if (this.#giveUpMs === 0) {
+      this.#giveUpMs = nowMs + leaseWaitMs;
+      counters.leaseWaits++;
+    } else if (nowMs >= this.#giveUpMs) {
+      counters.leaseTimeouts++;
+      void this.#loadValue();
+      return;
+    }
+    clock.setTimeout(() => tier?.read(this), this.#pollMs);
+    this.#pollMs = Math.min(this.#pollMs * 1.5, LONGEST_POLL_MS);
+  }
+
+  async #loadValue(): Promise<void> {
+    const { core } = this.#region;
+    const { options } = this.#load;
+    if (this.#giveUpMs !== 0) {
+      // What was waited for elsewhere proves nothing about what is loaded from here on.
+      this.#bornMs = core.hotClock.exact();
+      this.#epoch = core.marks.version;
+      this.#proof = core.tier?.proofFor(this.sharedKey);
+    }
+    const context = new Context();
+    this.#context = context;
+    const startedMs = core.clock.now();
+    let hardTimer: TimerHandle | undefined;
+    let softTimer: TimerHandle | undefined;
+    core.counters.loads++;
+    core.counters.loadsInFlight++;
+    try {
+      const timedOut = new Promise<never>((_resolve, reject) => {
+        if (options.timeoutMs === Number.POSITIVE_INFINITY) return;
+        hardTimer = core.clock.setTimeout(() => {
+          const error = new TimeoutError(
+            'HOTPATH_CACHE_LOAD_TIMEOUT',
+            `${this.#region.readablePrefix || 'the value'}: not loaded within ${options.timeoutMs} ms`,
+          );
+          reject(error);
+          context.abort(error);
+        }, options.timeoutMs);
+      });
+      if (options.softTimeoutMs !== Number.POSITIVE_INFINITY) {
+        softTimer = core.clock.setTimeout(() => this.#settleWithFallback(), options.softTimeoutMs);
+      }
+      const loaded = core.loads.run(context, () => this.#load.run(context));
+      const value = await (isThenable(loaded) ? Promise.race([loaded, timedOut]) : loaded);
+      const tags = context.tags.length === 0 ? this.#load.tags() : [...this.#load.tags(), ...context.tags];
+      this.#onLoaded(value, tags, context, core.clock.now() - startedMs);
+    } catch (error) {
+      this.#onFailed(error);
+    } finally {
+      core.counters.loadsInFlight--;
+      core.clock.clearTimeout(hardTimer);
+      core.clock.clearTimeout(softTimer);
+    }
+  }
+
+  #onLoaded(value: unknown, tags: readonly string[], context: Context, loadMs: Milliseconds): void {
+    const { core } = this.#region;
+    const lifetime = drawLifetime(this.#load.options, value, context.ttlMs, loadMs, core.random);
+    const isKept = !context.isSkipped && lifetime.freshMs > 0;
+    const { isCloned } = this.#region.admit(value);
+    this.#isCloned = isCloned;
+    this.#region.land(this);
+    const entry = isKept ? this.#keep(value, isCloned, tags, lifetime, 0, undefined) : undefined;
+    this.#settle(value);
+    if (events.load.hasSubscribers) {
+      events.load.publish({
+        namespace: core.namespace,
+        key: this.readableKey,
+        durationMs: loadMs,
+        outcome: 'ok',
+      });
+    }
+    if (this.#lease === '' || core.tier === undefined) return;
+    if (!isKept || this.#isFenced) {
+      core.tier.release(this.sharedKey, this.#lease);
+      return;
+    }
+    core.counters.fills++;
+    core.tier.fill({ sharedKey: this.sharedKey, value, tags, lifetime }, this.#lease).then((isStored) => {
+      if (isStored) return;
+      core.counters.refusedFills++;
+      if (entry !== undefined) this.#region.dropEntry(this.key, entry);
+    });
+  }
+
+  /** Keeps the value in memory, unless it was invalidated since this flight began. */
+  #keep(
+    value: unknown,
+    isCloned: boolean,
+    tags: readonly string[],
+    lifetime: Lifetime,
+    ageMs: Milliseconds,
+    bytes: number | undefined,
+  ): Entry | undefined {
+    const { core } = this.#region;
+    if (this.#isFenced) return undefined;
+    if (core.bypassWhenAway && core.tier?.isAway(this.sharedKey)) return undefined;
+    if (core.marks.invalidates(this.#epoch, tags, () => this.#region.readable(this.key))) return undefined;
+    const origin = { bornMs: this.#bornMs, epoch: this.#epoch, proof: this.#proof };
+    const beta = this.#load.options.earlyRefreshBeta;
+    return this.#region.store(this.key, value, isCloned, tags, lifetime, ageMs, origin, beta, bytes);
+  }
+
+  #onFailed(error: unknown): void {
+    const { core } = this.#region;
+    core.counters.loadErrors++;
+    this.#region.land(this);
+    if (this.#lease !== '') core.tier?.release(this.sharedKey, this.#lease);
+    if (events.load.hasSubscribers) {
+      const durationMs = core.clock.now() - this.#bornMs;
+      events.load.publish({
+        namespace: core.namespace,
+        key: this.readableKey,
+        durationMs,
+        outcome: 'error',
+        error,
+      });
+    }
+    if (this.#settleWithFallback() || this.#isSettled) return;
+    this.#isSettled = true;
+    this.#reject(error);
+  }
+
+  /** Settles with the old value where there is one that may still be served. */
+  #settleWithFallback(): boolean {
+    if (this.#isSettled || this.#isFenced) return false;
+    const { core } = this.#region;
+    const entry = this.#fallback;
+    if (entry !== undefined) {
+      const verdict = this.#region.judge(this.key, entry);
+      if (verdict === 'dead' || verdict === 'unproven') return false;
+      core.counters.stale++;
+      this.#isCloned = entry.isCloned;
+      this.#settle(entry.value);
+      return true;
+    }
+    const shared = this.#sharedFallback;
+    if (shared === undefined) return false;
+    if (core.hotClock.exact() >= this.#bornMs + core.maxStalenessMs) return false;
+    core.counters.stale++;
+    this.#isCloned = this.#region.admit(shared.value).isCloned;
+    this.#settle(shared.value);
+    return true;
+  }
+
+  #settle(value: unknown): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#resolve(value);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function';
+}

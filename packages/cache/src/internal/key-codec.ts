@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import { describe } from '@hotpath/core';
+
+/** A key within one region: a string or number argument as it is, or an encoding that starts with NUL. */
+export type LocalKey = string | number;
+
+/** Encodings start with this, and so does no string that stands for itself. */
+const ENCODED = '\0';
+const ENCODED_CODE = 0;
+/** Longer keys are replaced by their SHA-256: Redis and the memory of millions of keys are spared. */
+const LONGEST_KEY = 512;
+
+/**
+ * The key of a call with these arguments: equal arguments give equal keys, different ones different keys.
+ *
+ * One string or number is its own key (`42` and `'42'` differ); everything else is encoded with a tag
+ * for its type and a length, so that nothing can run into its neighbour. The order of an object's keys,
+ * of a Map's entries and of a Set's members does not matter. Cost: O(size of the arguments).
+ *
+ * @throws TypeError when an argument is or holds a function, a symbol, a cycle or an instance of a class.
+ */
+export function keyOfArguments(args: readonly unknown[], owner: string): LocalKey {
+  if (args.length === 1) return keyOfValue(args[0], owner);
+  let text = `${ENCODED}${args.length}|`;
+  for (let index = 0; index < args.length; index++) text += encode(args[index], owner, index, undefined);
+  return shortened(text);
+}
+
+/** As {@link keyOfArguments}, for one argument. */
+export function keyOfValue(value: unknown, owner: string): LocalKey {
+  if (typeof value === 'number') return value === 0 ? 0 : value;
+  if (typeof value === 'string') return keyOfString(value);
+  return shortened(`${ENCODED}1|${encode(value, owner, 0, undefined)}`);
+}
+
+/** The key of a string: itself, unless it is very long or could be taken for an encoding. */
+export function keyOfString(value: string): string {
+  if (value.length > LONGEST_KEY || value.charCodeAt(0) === ENCODED_CODE) {
+    return shortened(`${ENCODED}s${value}`);
+  }
+  return value;
+}
+
+/** The part of a Redis key that stands for a local key; {@link parseSharedKey} reads it back. */
+export function sharedKey(key: LocalKey): string {
+  if (typeof key === 'number') return `n${key}`;
+  return key.charCodeAt(0) === ENCODED_CODE ? `e${key.slice(1)}` : `s${key}`;
+}
+
+/** The local key that a shared one stands for; `undefined` when it is none of ours. */
+export function parseSharedKey(text: string): LocalKey | undefined {
+  switch (text[0]) {
+    case 'n':
+      return Number(text.slice(1));
+    case 's':
+      return text.slice(1);
+    case 'e':
+      return `${ENCODED}${text.slice(1)}`;
+    default:
+      return undefined;
+  }
+}
+
+/** A local key in the form that prefixes are compared with. */
+export function readableKey(key: LocalKey): string {
+  return typeof key === 'string' && key.charCodeAt(0) === ENCODED_CODE ? key.slice(1) : String(key);
+}
+
+function shortened(text: string): string {
+  if (text.length <= LONGEST_KEY) return text;
+  return `${ENCODED}h${createHash('sha256').update(text, 'utf16le').digest('base64url')}`;
+}
+
+function encode(
+  value: unknown,
+  owner: string,
+  index: number,
+  parents: readonly object[] | undefined,
+): string {
+  switch (typeof value) {
+    case 'string':
+      return `s${value.length}:${value}`;
+    case 'number':
+      return `n${value === 0 ? 0 : value},`;
+    case 'boolean':
+      return value ? 't' : 'f';
+    case 'undefined':
+      return 'u';
+    case 'bigint':
+      return `i${value},`;
+    case 'object':
+      return value === null ? 'z' : encodeObject(value, owner, index, parents ?? []);
+    default:
+      throw refusal(owner, index, describe(value));
+  }
+}
+
+function encodeObject(value: object, owner: string, index: number, parents: readonly object[]): string {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) {
+    if (parents.includes(value)) throw refusal(owner, index, 'a cycle');
+    return encodeFields(value as Record<string, unknown>, owner, index, parents);
+  }
+  if (value instanceof Date) return `d${value.getTime()},`;
+  if (ArrayBuffer.isView(value)) {
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+    const name = Buffer.isBuffer(value) ? 'Uint8Array' : value.constructor.name;
+    return `b${name}${bytes.length}:${bytes}`;
+  }
+  if (value instanceof ArrayBuffer) {
+    const bytes = Buffer.from(value).toString('latin1');
+    return `bArrayBuffer${bytes.length}:${bytes}`;
+  }
+  if (parents.includes(value)) throw refusal(owner, index, 'a cycle');
+  const inner = [...parents, value];
+  if (Array.isArray(value)) {
+    let text = `a${value.length}[`;
+    for (const item of value) text += encode(item, owner, index, inner);
+    return `${text}]`;
+  }
+  if (value instanceof Map) {
+    const parts = [...value].map(([key, item]) => {
+      return encode(key, owner, index, inner) + encode(item, owner, index, inner);
+    });
+    return `m${parts.length}(${parts.sort().join('')})`;
+  }
+  if (value instanceof Set) {
+    const parts = [...value].map((item) => encode(item, owner, index, inner));
+    return `S${parts.length}(${parts.sort().join('')})`;
+  }
+  const name: unknown = value.constructor?.name;
+  throw refusal(owner, index, `an instance of ${typeof name === 'string' ? name : 'a class'}`);
+}
+
+function encodeFields(
+  value: Record<string, unknown>,
+  owner: string,
+  index: number,
+  parents: readonly object[],
+): string {
+  const names = Object.keys(value);
+  if (names.length > 1) names.sort();
+  let inner: readonly object[] | undefined;
+  let text = `o${names.length}{`;
+  for (const name of names) {
+    const field = value[name];
+    if (typeof field === 'object' && field !== null) inner ??= [...parents, value];
+    text += `${name.length}:${name}${encode(field, owner, index, inner)}`;
+  }
+  return `${text}}`;
+}
+
+function refusal(owner: string, index: number, what: string): TypeError {
+  return new TypeError(
+    `${owner}: argument ${index + 1} holds ${what}, which can't be part of a key; give the option 'key'`,
+  );
+}

@@ -1,0 +1,284 @@
+import type { Milliseconds } from '@hotpath/core';
+import { RejectedError } from '@hotpath/core';
+import { LRUCache } from 'lru-cache';
+import type { CallOptions } from '../types.ts';
+import { type CacheCore, closedError } from './cache-core.ts';
+import { Entry } from './entry.ts';
+import { Flight, type Load } from './flight.ts';
+import { deepClone, deepFreeze } from './hand-out.ts';
+import { type LocalKey, readableKey, sharedKey } from './key-codec.ts';
+import { drawEarlyRefreshMs, type Lifetime } from './lifetime.ts';
+import { type FoundValue, Lookup } from './lookup.ts';
+import { Proof } from './proof.ts';
+import { estimateBytes } from './value-size.ts';
+
+/** {@link L1Options} with every default in place. */
+export interface ResolvedL1Options {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly copy: 'freeze' | 'clone' | 'none';
+}
+
+/** How far an entry may be used: `early` and `stale` want a refresh, `grace` only stands in for a failed load. */
+export type Verdict = 'fresh' | 'early' | 'stale' | 'grace' | 'unproven' | 'dead';
+
+/** An entry, its key, its node in the list and its array slots, measured with a heap snapshot. */
+const ENTRY_OVERHEAD_BYTES = 260;
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/** The values of one wrapped function (or all keyed values) in this process, and the loads under way. */
+export class Region {
+  readonly core: CacheCore;
+  /** What its keys in Redis start with. */
+  readonly prefix: string;
+  /** What its keys start with for {@link readableKey}. */
+  readonly readablePrefix: string;
+  readonly #l1: LRUCache<LocalKey, Entry> | undefined;
+  readonly #copy: ResolvedL1Options['copy'];
+  readonly #countsBytes: boolean;
+  readonly #flights = new Map<LocalKey, Flight>();
+
+  constructor(core: CacheCore, prefix: string, readablePrefix: string, l1: ResolvedL1Options) {
+    this.core = core;
+    this.prefix = prefix;
+    this.readablePrefix = readablePrefix;
+    this.#copy = l1.copy;
+    this.#countsBytes = l1.maxBytes !== Number.POSITIVE_INFINITY;
+    if (l1.maxEntries === 0) return;
+    this.#l1 = new LRUCache<LocalKey, Entry>({
+      max: l1.maxEntries,
+      ...(this.#countsBytes && { maxSize: l1.maxBytes, sizeCalculation: (entry: Entry) => entry.bytes }),
+      dispose: (_entry: Entry, _key: LocalKey, reason: string) => {
+        if (reason === 'evict') core.counters.l1Evictions++;
+      },
+    });
+  }
+
+  get entries(): number {
+    return this.#l1?.size ?? 0;
+  }
+
+  get bytes(): number {
+    return this.#l1?.calculatedSize ?? 0;
+  }
+
+  /** The entry when it may be served as it is. This is the hot path. */
+  hit(key: LocalKey): Entry | undefined {
+    const entry = this.#l1?.get(key);
+    if (entry === undefined) return undefined;
+    const now = this.core.hotClock.now();
+    if (now < entry.freshUntilMs && now < entry.proof.untilMs && entry.version === this.core.marks.version) {
+      return entry;
+    }
+    return this.judge(key, entry) === 'fresh' ? entry : undefined;
+  }
+
+  /** The value of an entry as a promise; shared by all readers where the value may be. */
+  promiseOf(entry: Entry): Promise<unknown> {
+    if (entry.isCloned) return Promise.resolve(deepClone(entry.value));
+    entry.promise ??= Promise.resolve(entry.value);
+    return entry.promise;
+  }
+
+  valueOf(entry: Entry): unknown {
+    return entry.isCloned ? deepClone(entry.value) : entry.value;
+  }
+
+  judge(key: LocalKey, entry: Entry): Verdict {
+    const { core } = this;
+    const now = core.hotClock.exact();
+    if (entry.version !== core.marks.version) {
+      if (core.marks.invalidates(entry.epoch, entry.tags, () => this.readable(key))) {
+        this.#l1?.delete(key);
+        return 'dead';
+      }
+      entry.version = core.marks.version;
+    }
+    if (now >= entry.graceUntilMs && now >= entry.expiresMs && now >= entry.staleUntilMs) return 'dead';
+    if (!this.#isProven(key, entry, now)) return 'unproven';
+    if (now < entry.freshUntilMs) return 'fresh';
+    if (now < entry.expiresMs) return 'early';
+    if (now < entry.staleUntilMs) return 'stale';
+    return 'grace';
+  }
+
+  #isProven(key: LocalKey, entry: Entry, now: Milliseconds): boolean {
+    if (now < entry.proof.untilMs) return true;
+    const { core } = this;
+    return (
+      now < entry.bornMs + core.awayTtlMs && core.tier !== undefined && core.tier.isAway(this.shared(key))
+    );
+  }
+
+  /** The value for `key`, from wherever it can be had soonest. */
+  get(key: LocalKey, load: Load, options?: CallOptions): Promise<unknown> {
+    const { core } = this;
+    if (core.isClosed) return Promise.reject(closedError());
+    const signal = options?.signal;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const entry = this.#l1?.peek(key);
+    let verdict: Verdict | undefined;
+    if (entry !== undefined) {
+      verdict = this.judge(key, entry);
+      if (verdict === 'fresh' || verdict === 'early' || verdict === 'stale') {
+        core.counters.l1Hits++;
+        if (verdict === 'stale') core.counters.stale++;
+        if (verdict !== 'fresh' && !this.#flights.has(key)) this.#refresh(key, load, entry);
+        return this.promiseOf(entry);
+      }
+    }
+    core.counters.l1Misses++;
+    let flight = this.#flights.get(key);
+    if (flight === undefined) {
+      if (this.#flights.size >= core.maxConcurrentLoads) {
+        const message = `${core.maxConcurrentLoads} keys are being loaded, the most that are allowed`;
+        return Promise.reject(new RejectedError('HOTPATH_CACHE_LOADS_FULL', message));
+      }
+      flight = new Flight(this, key, load, verdict === 'grace' ? entry : undefined);
+      this.#flights.set(key, flight);
+      const joined = flight.join(signal);
+      flight.start();
+      return joined;
+    }
+    core.counters.joins++;
+    return flight.join(signal);
+  }
+
+  /** The value of `key` without a load: `undefined` when there is none. */
+  read(key: LocalKey): Promise<FoundValue | undefined> {
+    const { core } = this;
+    const entry = this.#l1?.get(key);
+    if (entry !== undefined) {
+      const verdict = this.judge(key, entry);
+      if (verdict === 'fresh' || verdict === 'early' || verdict === 'stale') {
+        core.counters.l1Hits++;
+        if (verdict === 'stale') core.counters.stale++;
+        return Promise.resolve({ value: this.valueOf(entry) });
+      }
+    }
+    core.counters.l1Misses++;
+    if (core.tier === undefined) return Promise.resolve(undefined);
+    return new Promise((resolve) => core.tier?.read(new Lookup(this, key, resolve)));
+  }
+
+  /** Keeps a value that a caller has given. */
+  put(key: LocalKey, value: unknown, tags: readonly string[], lifetime: Lifetime): void {
+    const { core } = this;
+    const bornMs = core.hotClock.exact();
+    // The giver goes on to own, and perhaps to change, what it gave.
+    const kept = this.#copy === 'none' ? value : deepClone(value);
+    const proof = core.tier?.proofFor(this.shared(key));
+    const origin = { bornMs, epoch: core.marks.version, proof };
+    this.store(key, kept, this.admit(kept).isCloned, tags, lifetime, 0, origin, 0, undefined);
+  }
+
+  #refresh(key: LocalKey, load: Load, entry: Entry): void {
+    if (this.#flights.size >= this.core.maxConcurrentLoads) return;
+    const flight = new Flight(this, key, load, entry);
+    this.#flights.set(key, flight);
+    flight.startRefresh();
+  }
+
+  /** Continues behind a value that was served stale from Redis. */
+  refreshBehind(key: LocalKey, load: Load): void {
+    const entry = this.#l1?.peek(key);
+    if (this.core.isClosed || this.#flights.has(key)) return;
+    const flight = new Flight(this, key, load, entry);
+    this.#flights.set(key, flight);
+    flight.startRefresh();
+  }
+
+  /** Takes `flight` off the key, so that the next call starts anew. */
+  land(flight: Flight): void {
+    if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
+  }
+
+  /** What a reader is given of a value that it does not share with memory yet. */
+  admit(value: unknown): { readonly isCloned: boolean } {
+    if (this.#copy === 'none') return { isCloned: false };
+    if (this.#copy === 'clone') return { isCloned: typeof value === 'object' && value !== null };
+    return { isCloned: !deepFreeze(value) };
+  }
+
+  /** Keeps a value in memory; `ageMs` is what it has already lived. */
+  store(
+    key: LocalKey,
+    value: unknown,
+    isCloned: boolean,
+    tags: readonly string[],
+    lifetime: Lifetime,
+    ageMs: Milliseconds,
+    origin: { readonly bornMs: Milliseconds; readonly epoch: number; readonly proof: Proof | undefined },
+    beta: number,
+    valueBytes: number | undefined,
+  ): Entry | undefined {
+    const { core } = this;
+    const l1 = this.#l1;
+    if (l1 === undefined) return undefined;
+    const now = core.hotClock.now();
+    const expiresMs = now + lifetime.freshMs - ageMs;
+    const earlyMs = drawEarlyRefreshMs(lifetime.loadMs, beta, core.random);
+    const entry = new Entry({
+      value,
+      freshUntilMs: Math.floor(expiresMs - Math.min(earlyMs, lifetime.freshMs / 2)),
+      expiresMs: Math.floor(expiresMs),
+      staleUntilMs: Math.floor(expiresMs + lifetime.staleMs),
+      graceUntilMs: Math.floor(expiresMs + lifetime.graceMs),
+      bornMs: origin.bornMs,
+      proof: origin.proof ?? this.#ownProof(origin.bornMs),
+      epoch: origin.epoch,
+      version: origin.epoch,
+      tags: tags.length === 0 ? NO_TAGS : tags,
+      isCloned,
+    });
+    if (this.#countsBytes) {
+      const keyBytes = typeof key === 'string' ? key.length : 0;
+      entry.bytes = ENTRY_OVERHEAD_BYTES + keyBytes + (valueBytes ?? estimateBytes(value));
+    }
+    if (entry.graceUntilMs > now || entry.staleUntilMs > now) l1.set(key, entry);
+    else l1.delete(key);
+    return entry;
+  }
+
+  /** Without a subscription a value is good for the promised time from when it was asked for. */
+  #ownProof(bornMs: Milliseconds): Proof {
+    return new Proof(
+      this.core.tier === undefined ? Number.POSITIVE_INFINITY : bornMs + this.core.maxStalenessMs,
+    );
+  }
+
+  /** How often a key was dropped: a look-up keeps what it found only when none was meanwhile. */
+  drops = 0;
+
+  /** Drops a value here and keeps a load that is under way from storing the old one. */
+  drop(key: LocalKey): void {
+    this.drops++;
+    this.#l1?.delete(key);
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    flight.fence();
+    this.#flights.delete(key);
+  }
+
+  /** Drops this very entry, if it is still there. */
+  dropEntry(key: LocalKey, entry: Entry): void {
+    if (this.#l1?.peek(key) === entry) this.#l1.delete(key);
+  }
+
+  /** Keeps every load under way from being joined; their values are checked against the marks. */
+  detachFlights(): void {
+    this.#flights.clear();
+  }
+
+  clear(): void {
+    this.#l1?.clear();
+  }
+
+  shared(key: LocalKey): string {
+    return this.prefix + sharedKey(key);
+  }
+
+  readable(key: LocalKey): string {
+    return this.readablePrefix + readableKey(key);
+  }
+}
