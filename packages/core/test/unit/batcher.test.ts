@@ -85,6 +85,16 @@ describe('when a batch goes', () => {
     expect(batches[0]?.atMs).toBe(5);
   });
 
+  test('the tick that an earlier batch did not wait for does not send a later one', async () => {
+    const { clock, doubled, batches } = doubling({ maxBatchSize: 2, windowMs: 5 }, 100);
+    for (const item of [1, 2, 3]) void doubled.load(item);
+    await clock.advance(4);
+    expect(batches).toEqual([{ items: [1, 2], atMs: 0 }]);
+    await clock.advance(1);
+    expect(batches[1]).toEqual({ items: [3], atMs: 5 });
+    await clock.advance(100);
+  });
+
   test('a window of 0 ends with the tick, also while others are in flight', async () => {
     const { clock, doubled, loaded } = doubling({ windowMs: 0, flushWhenIdle: false }, 10);
     const loads = [doubled.load(1), doubled.load(2)];
@@ -206,10 +216,10 @@ describe('what a batch holds', () => {
     const leaving = [1, 2].map((item) => doubled.load(item, { signal: controller.signal }));
     controller.abort('bored');
     expect(await Promise.allSettled(leaving)).toMatchObject([{ reason: 'bored' }, { reason: 'bored' }]);
+    expect(clock.pendingTimers).toBe(0);
     await doubled.flush();
     await clock.advance(100);
     expect(batches).toEqual([]);
-    expect(clock.pendingTimers).toBe(0);
     expect(doubled.stats()).toMatchObject({ queuedItems: 0, batches: 0 });
   });
 
@@ -352,6 +362,7 @@ describe('how a batch ends', () => {
         await settle();
         expect(batch.stats().batchesInFlight).toBeLessThanOrEqual(bound);
       }
+      expect(loads).toHaveLength(bound + 2);
       expect(loads.map(({ items }) => items[0])).not.toContain(bound);
       expect((await Promise.allSettled(loading)).filter(({ status }) => status === 'fulfilled')).toHaveLength(
         bound + 2,

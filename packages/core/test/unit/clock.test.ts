@@ -38,6 +38,21 @@ describe('systemClock', () => {
     expect(called).not.toHaveBeenCalled();
   });
 
+  test.each([true, false])('a long timer keeps being ref’d or not (%s) through its pieces', (isRef) => {
+    const armed = vi.spyOn(globalThis, 'setTimeout');
+    const timer = systemClock.setTimeout(() => {}, 3 * LONGEST_NATIVE_DELAY_MS);
+    timer.unref();
+    if (isRef) timer.ref();
+    for (let piece = 0; piece < 2; piece++) vi.advanceTimersByTime(LONGEST_NATIVE_DELAY_MS);
+    expect(armed.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef())).toEqual([
+      isRef,
+      isRef,
+      isRef,
+    ]);
+    armed.mockRestore();
+    systemClock.clearTimeout(timer);
+  });
+
   test('an endless delay never comes', () => {
     const called = vi.fn();
     const timer = systemClock.setTimeout(called, Number.POSITIVE_INFINITY);

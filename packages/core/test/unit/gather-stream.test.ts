@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { type GatherResult, gatherStream, sleep } from '../../src/index.ts';
+import { type GatherContext, type GatherResult, gatherStream, sleep } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
 import { deferred } from '../deferred.ts';
 import { counted, failure, listeners, naturals, never } from '../inputs.ts';
@@ -105,6 +105,20 @@ describe('gatherStream', () => {
       await settle();
     },
   );
+
+  test('throw() aborts what runs and closes the input as well', async () => {
+    const { input, seen } = counted(naturals());
+    let signal: AbortSignal | undefined;
+    const worker = (item: number, context: GatherContext): number | Promise<never> => {
+      signal = context.signal;
+      return item === 0 ? item : never();
+    };
+    const stream = gatherStream(input, worker, { concurrency: 1 });
+    await stream.next();
+    await settle();
+    expect(await failure(stream.throw(new Error('reader')))).toMatchObject({ message: 'reader' });
+    expect([seen.returned, signal?.aborted]).toEqual([1, true]);
+  });
 
   test('return() while a result is waited for does not wait for a worker that never settles', async () => {
     const { input, seen } = counted(naturals());
