@@ -1,15 +1,15 @@
 import {
   type AbortedError,
   createTimerWheel,
-  describe,
   type Milliseconds,
-  RejectedError,
+  type RejectedError,
   type TimerWheel,
 } from '@hotpath/core';
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { type Admission, Gcra } from './internal/gcra.ts';
 import { KeyTable } from './internal/key-table.ts';
+import { limited, queueFull, wrongArgument, wrongCost } from './internal/limiter-errors.ts';
 import { LimiterBucket, LimiterWaiter } from './internal/limiter-queue.ts';
 import { CallScope, type Scope } from './internal/scope.ts';
 import { type TimeSource, timeSource } from './internal/turn-clock.ts';
@@ -102,7 +102,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
   }
 
   tryAcquire(cost = 1, key?: string): Admission {
-    if (!(cost > 0)) throw wrongCost(cost);
+    if (!(cost > 0)) throw wrongCost('rateLimiter', cost);
     const nowMs = this.#time.now();
     const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
     const admission =
@@ -123,7 +123,8 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
       signal,
     } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (!(deadlineMs >= 0)) return Promise.reject(wrong('deadlineMs', 'a number of at least 0', deadlineMs));
+    if (!(deadlineMs >= 0))
+      return Promise.reject(wrongArgument('rateLimiter', 'deadlineMs', 'a number of at least 0', deadlineMs));
     if (signal === undefined) return this.#acquire(key, cost, priority, deadlineMs, undefined);
     return this.#acquire(key, cost, priority, deadlineMs, new CallScope(options));
   }
@@ -157,11 +158,11 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     return (work, scope) => {
       const { key, cost = 1, priority = DEFAULT_PRIORITY } = scope.options;
       if (maxWaitMs === 0) {
-        if (!(cost > 0)) return Promise.reject(wrongCost(cost));
+        if (!(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
         const admission = this.tryAcquire(cost, key);
         if (admission.allowed) return next(work, scope);
         if (this.#closed) return Promise.reject(scope.refuse(closedError('rate limiter', this.name)));
-        return Promise.reject(scope.refuse(this.#limited(admission.retryAfterMs)));
+        return Promise.reject(scope.refuse(limited(this.name, admission.retryAfterMs)));
       }
       const leftMs = Math.min(maxWaitMs, scope.deadlineMs - this.options.clock.now());
       return this.#acquire(key, cost, priority, leftMs, scope).then(() => next(work, scope));
@@ -175,9 +176,9 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     patienceMs: Milliseconds,
     scope: Scope | undefined,
   ): Promise<Admission> {
-    if (!(cost > 0)) return Promise.reject(wrongCost(cost));
+    if (!(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
     if (!(Number.isInteger(priority) && priority >= 0 && priority < PRIORITIES)) {
-      return Promise.reject(wrong('priority', 'a whole number from 0 to 9', priority));
+      return Promise.reject(wrongArgument('rateLimiter', 'priority', 'a whole number from 0 to 9', priority));
     }
     if (this.#closed) return this.#reject(scope, closedError('rate limiter', this.name));
     const nowMs = this.#time.now();
@@ -194,11 +195,11 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     if (never || waitMs > patienceMs || patienceMs <= 0) {
       const retryAfterMs = never ? Number.POSITIVE_INFINITY : waitMs;
       this.#refuse(key, retryAfterMs);
-      return this.#reject(scope, this.#limited(retryAfterMs));
+      return this.#reject(scope, limited(this.name, retryAfterMs));
     }
     if (this.#waiting >= this.options.maxWaiting) {
       this.#refuse(key, waitMs);
-      return this.#reject(scope, this.#queueFull(waitMs));
+      return this.#reject(scope, queueFull(this.name, this.options.maxWaiting, waitMs));
     }
     return this.#wait(bucket, key, cost, priority, patienceMs, scope);
   }
@@ -216,7 +217,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
         onDeadline: (late) => {
           const retryAfterMs = this.#gcra.waitMs(bucket, cost, this.options.clock.now());
           this.#refuse(key, retryAfterMs);
-          const error = this.#limited(retryAfterMs);
+          const error = limited(this.name, retryAfterMs);
           this.#dismiss(late, late.scope === undefined ? error : late.scope.refuse(error));
         },
         onAbort: (left, reason) => this.#dismiss(left, reason),
@@ -298,28 +299,9 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     });
   }
 
-  #limited(retryAfterMs: Milliseconds): RateLimiterError {
-    return new RejectedError('HOTPATH_RATE_LIMITED', `rate limiter '${this.name}': the limit is reached`, {
-      retryAfterMs,
-    });
-  }
-
-  #queueFull(retryAfterMs: Milliseconds): RateLimiterError {
-    const message = `rate limiter '${this.name}': ${this.options.maxWaiting} wait already`;
-    return new RejectedError('HOTPATH_RATE_QUEUE_FULL', message, { retryAfterMs });
-  }
-
   #reject(scope: Scope | undefined, error: RateLimiterError): Promise<never> {
     return Promise.reject(scope === undefined ? error : scope.refuse(error));
   }
-}
-
-function wrong(name: string, expected: string, value: unknown): RangeError {
-  return new RangeError(`rateLimiter: '${name}' must be ${expected}, got ${describe(value)}`);
-}
-
-function wrongCost(cost: unknown): RangeError {
-  return wrong('cost', 'a number above 0', cost);
 }
 
 /**

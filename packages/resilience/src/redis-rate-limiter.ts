@@ -1,0 +1,412 @@
+import type { AbortedError, Milliseconds, RejectedError, TimerHandle } from '@hotpath/core';
+import { circuitBreaker } from './circuit-breaker.ts';
+import type { CircuitBreaker } from './circuit-types.ts';
+import { limiterStoreEvents, rejectedEvents } from './events.ts';
+import { BasePolicy, closedError } from './internal/base-policy.ts';
+import { type Admission, Gcra } from './internal/gcra.ts';
+import { KeyLease } from './internal/key-lease.ts';
+import { KeyTable } from './internal/key-table.ts';
+import { type LeaseReply, type LeaseRequest, runLeaseScript } from './internal/lease-script.ts';
+import { type DistributedAdmission, Take } from './internal/lease-take.ts';
+import { LeaseTurns } from './internal/lease-turns.ts';
+import { limited, wrongCost } from './internal/limiter-errors.ts';
+import { BARE_SCOPE, CallScope } from './internal/scope.ts';
+import { type TimeSource, timeSource } from './internal/turn-clock.ts';
+import type { Policy, Step } from './policy.ts';
+import type { AcquireOptions } from './rate-limiter.ts';
+import {
+  type RedisRateLimiterOptions,
+  type ResolvedRedisRateLimiterOptions,
+  resolveRedisRateLimiterOptions,
+} from './redis-rate-limiter-options.ts';
+import { type TimeoutPolicy, timeout } from './timeout.ts';
+
+/** How a limiter on Redis may end a call. */
+export type RedisRateLimiterError =
+  | RejectedError<'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL'>
+  | AbortedError<'HOTPATH_CLOSED'>;
+
+/** Counters of a limiter on Redis since it was made, and what it holds. */
+export interface RedisRateLimiterStats {
+  readonly kind: 'redis-rate-limiter';
+  readonly name: string;
+  readonly allowedTotal: number;
+  readonly refusedTotal: number;
+  /** Answers that crossed no network: out of a lease, or by a refusal that still held. */
+  readonly localTotal: number;
+  /** Runs of the script that were answered, and those that were not. */
+  readonly scriptsTotal: number;
+  readonly scriptFailuresTotal: number;
+  readonly leasedTotal: number;
+  readonly returnedTotal: number;
+  /** Answers by the rule for a lost Redis. */
+  readonly lostTotal: number;
+  /** Whether Redis counts as lost at present. */
+  readonly lost: boolean;
+  readonly waiting: number;
+  readonly keys: number;
+}
+
+/** A rate limiter for a whole fleet, on one Redis (or a Cluster). */
+export interface RedisRateLimiter extends Policy<RedisRateLimiterError> {
+  readonly kind: 'redis-rate-limiter';
+  /**
+   * Spends `cost` for `key`, or says when that may be; waits for Redis' answer only, and mostly not even for that.
+   *
+   * In any interval T the fleet spends at most `burst + T * limit / perMs + nodes * maxLease` a key. Never
+   * rejects for Redis' sake: `decidedBy` says when the rule for a lost one answered.
+   *
+   * @throws RangeError when `cost` is not a number above 0.
+   * @throws AbortedError (HOTPATH_CLOSED) when the limiter is closed.
+   * @throws The signal's reason, untouched.
+   */
+  tryAcquire(cost?: number, key?: string, signal?: AbortSignal): Promise<DistributedAdmission>;
+  /**
+   * Spends as soon as it may; on this node in the order of priority and arrival.
+   *
+   * @throws RejectedError (HOTPATH_RATE_LIMITED) when that is not within `deadlineMs`, or never.
+   * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait already.
+   * @throws As `tryAcquire`.
+   */
+  acquire(options?: AcquireOptions): Promise<DistributedAdmission>;
+  stats(): RedisRateLimiterStats;
+  /** Refuses further calls, gives back what is leased, and resolves when Redis has it or is too slow. */
+  close(): Promise<void>;
+}
+
+// So many calls go into one run of the script: it must not hold up the server for others.
+const MOST_CALLS = 256;
+const FAILURES_UNTIL_LOST = 3;
+
+class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements RedisRateLimiter {
+  readonly kind = 'redis-rate-limiter';
+  readonly #options: ResolvedRedisRateLimiterOptions;
+  readonly #unitsPerUs: number;
+  readonly #time: TimeSource;
+  readonly #leases: KeyTable<KeyLease<Take>>;
+  readonly #holding = new Set<KeyLease<Take>>();
+  readonly #deadline: TimeoutPolicy;
+  readonly #breaker: CircuitBreaker;
+  readonly #share: Gcra;
+  readonly #turns: LeaseTurns;
+  #sweep: TimerHandle | undefined;
+  #pending = 0;
+  #lost = false;
+  #closed = false;
+  #allowedTotal = 0;
+  #refusedTotal = 0;
+  #localTotal = 0;
+  #scriptsTotal = 0;
+  #scriptFailuresTotal = 0;
+  #leasedTotal = 0;
+  #returnedTotal = 0;
+  #lostTotal = 0;
+
+  constructor(options: ResolvedRedisRateLimiterOptions) {
+    super(options.name);
+    const { limit, perMs, burst, nodes, clock, maxKeys, name, timeoutMs, retryLostMs } = options;
+    this.#options = options;
+    this.#unitsPerUs = limit / perMs / 1_000;
+    this.#time = timeSource(clock);
+    this.#leases = new KeyTable(maxKeys);
+    this.#deadline = timeout(timeoutMs, { clock, name });
+    this.#breaker = circuitBreaker({
+      name,
+      consecutiveFailures: FAILURES_UNTIL_LOST,
+      openMs: retryLostMs,
+      openFactor: 1,
+      probes: 1,
+      halfOpenMs: 2 * timeoutMs,
+      clock,
+    });
+    this.#share = new Gcra(limit / nodes, perMs, Math.max(1, burst / nodes));
+    this.#turns = new LeaseTurns(options, (cost, key, signal) => this.tryAcquire(cost, key, signal));
+  }
+
+  tryAcquire(cost = 1, key = '', signal?: AbortSignal): Promise<DistributedAdmission> {
+    if (!(cost > 0)) return Promise.reject(wrongCost('redisRateLimiter', cost));
+    if (this.#closed) return Promise.reject(closedError('rate limiter', this.name));
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const nowMs = this.#time.now();
+    const lease = this.#leaseOf(key, nowMs);
+    lease.usedMs = nowMs;
+    if (lease.units >= cost && lease.pending.length === 0) {
+      lease.spend(cost);
+      this.#allowedTotal++;
+      this.#localTotal++;
+      if (lease.runsLow && !lease.fetching) this.#flushSoon(lease);
+      return Promise.resolve(this.#admitted(lease, nowMs));
+    }
+    if (nowMs < lease.deniedUntilMs || cost > this.#options.burst) {
+      this.#localTotal++;
+      return Promise.resolve(this.#refused(lease, cost, nowMs, 'refusal'));
+    }
+    if (this.#pending >= this.#options.maxWaiting) return Promise.resolve(this.#byRule(lease, cost, nowMs));
+    return new Promise((resolve, reject) => {
+      this.#pending++;
+      lease.pending.push(new Take(cost, signal, resolve, reject));
+      this.#flushSoon(lease);
+    });
+  }
+
+  acquire(options: AcquireOptions = {}): Promise<DistributedAdmission> {
+    const scope = options.signal === undefined ? BARE_SCOPE : new CallScope(options);
+    const { key, cost, priority, deadlineMs } = options;
+    return this.#turns.acquire(key, cost, priority, deadlineMs ?? Number.POSITIVE_INFINITY, scope);
+  }
+
+  _compile(next: Step): Step {
+    const { maxWaitMs } = this.#options;
+    return async (work, scope) => {
+      const { key, cost, priority } = scope.options;
+      try {
+        if (maxWaitMs > 0) {
+          await this.#turns.acquire(key, cost, priority, maxWaitMs, scope);
+        } else {
+          const admission = await this.tryAcquire(cost, key, scope.abortable ? scope.signal : undefined);
+          if (!admission.allowed) throw limited(this.name, admission.retryAfterMs);
+        }
+      } catch (error) {
+        throw scope.aborted ? error : scope.refuse(error);
+      }
+      return next(work, scope);
+    };
+  }
+
+  stats(): RedisRateLimiterStats {
+    return {
+      kind: 'redis-rate-limiter',
+      name: this.name,
+      allowedTotal: this.#allowedTotal,
+      refusedTotal: this.#refusedTotal,
+      localTotal: this.#localTotal,
+      scriptsTotal: this.#scriptsTotal,
+      scriptFailuresTotal: this.#scriptFailuresTotal,
+      leasedTotal: this.#leasedTotal,
+      returnedTotal: this.#returnedTotal,
+      lostTotal: this.#lostTotal,
+      lost: this.#lost,
+      waiting: this.#pending + this.#turns.waiting,
+      keys: this.#leases.size,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#options.clock.clearTimeout(this.#sweep);
+    this.#turns.close();
+    for (const lease of this.#leases.values()) {
+      for (const take of lease.pending.splice(0)) {
+        this.#pending--;
+        take.reject(closedError('rate limiter', this.name));
+      }
+    }
+    await Promise.all([...this.#holding].map((lease) => this.#giveBack(lease)));
+  }
+
+  #leaseOf(key: string, nowMs: Milliseconds): KeyLease<Take> {
+    const known = this.#leases.get(key);
+    if (known !== undefined) return known;
+    const lease = new KeyLease<Take>(key, nowMs);
+    // Without room for it the lease serves this one call, and is forgotten.
+    this.#leases.add(key, lease, nowMs);
+    return lease;
+  }
+
+  /** Asks Redis at the end of this turn of the microtask queue, for everybody who came in it. */
+  #flushSoon(lease: KeyLease<Take>): void {
+    if (lease.flushing) return;
+    lease.flushing = true;
+    queueMicrotask(() => {
+      lease.flushing = false;
+      this.#flush(lease);
+    });
+  }
+
+  #flush(lease: KeyLease<Take>): void {
+    const { maxLease } = this.#options;
+    // Who leases has one request under way, so that it never holds more than it may.
+    if (maxLease > 0 && lease.fetching) return;
+    const takes = lease.pending.splice(0, MOST_CALLS);
+    this.#pending -= takes.length;
+    const wanted = takes.filter((take) => take.wanted);
+    const extra = maxLease > 0 && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
+    if (wanted.length > 0 || extra > 0) void this.#ask(lease, wanted, extra);
+    if (lease.pending.length > 0) this.#flushSoon(lease);
+  }
+
+  async #ask(lease: KeyLease<Take>, takes: readonly Take[], extra: number): Promise<void> {
+    lease.fetching = true;
+    const reply = await this.#run(lease, {
+      returned: 0,
+      wanted: extra,
+      costs: takes.map((take) => take.cost),
+    });
+    lease.fetching = false;
+    const nowMs = this.#options.clock.now();
+    if (reply === undefined) for (const take of takes) take.resolve(this.#byRule(lease, take.cost, nowMs));
+    else this.#distribute(lease, takes, reply, nowMs);
+    if (lease.pending.length > 0) this.#flushSoon(lease);
+  }
+
+  #distribute(lease: KeyLease<Take>, takes: readonly Take[], reply: LeaseReply, nowMs: Milliseconds): void {
+    const { burst } = this.#options;
+    lease.level = reply.level;
+    lease.levelAtMs = nowMs;
+    lease.units += reply.leased;
+    this.#leasedTotal += reply.leased;
+    if (lease.units > 0) this.#hold(lease);
+    for (const [index, take] of takes.entries()) {
+      if (reply.answers[index] === '1') {
+        lease.spentByAnswer(take.cost);
+        this.#allowedTotal++;
+        take.resolve({ ...this.#admitted(lease, nowMs), decidedBy: 'redis' });
+      } else {
+        // The smallest cost that was refused says from when on anything may be had again.
+        const waitMs = (reply.level + take.cost - burst) / this.#unitsPerUs / 1_000;
+        if (take.cost <= 1) lease.deniedUntilMs = nowMs + waitMs;
+        take.resolve(this.#refused(lease, take.cost, nowMs, 'redis'));
+      }
+    }
+  }
+
+  /** Runs the script behind deadline and breaker; `undefined` when Redis is lost. */
+  async #run(
+    lease: KeyLease<Take>,
+    asked: Pick<LeaseRequest, 'returned' | 'wanted' | 'costs'>,
+  ): Promise<LeaseReply | undefined> {
+    const { redis, burst, keyPrefix, name } = this.#options;
+    const permit = this.#breaker.tryEnter();
+    if (permit === 0) return undefined;
+    const key = `${keyPrefix}${name}:${lease.key}`;
+    try {
+      const reply = await this.#deadline.execute(() =>
+        runLeaseScript(redis, { key, unitsPerUs: this.#unitsPerUs, burst, ...asked }),
+      );
+      this.#breaker.recordSuccess(permit);
+      this.#scriptsTotal++;
+      if (this.#lost) this.#tell('back', undefined);
+      return reply;
+    } catch (error) {
+      this.#breaker.recordFailure(permit);
+      this.#scriptFailuresTotal++;
+      if (!this.#lost) this.#tell('lost', error);
+      return undefined;
+    }
+  }
+
+  #tell(state: 'lost' | 'back', error: unknown): void {
+    this.#lost = state === 'lost';
+    if (limiterStoreEvents.hasSubscribers) limiterStoreEvents.publish({ name: this.name, state, error });
+  }
+
+  #byRule(lease: KeyLease<Take>, cost: number, nowMs: Milliseconds): DistributedAdmission {
+    const { onLost, retryLostMs } = this.#options;
+    this.#lostTotal++;
+    let admission: Admission;
+    if (onLost === 'share') {
+      admission = this.#share.take(lease, cost, nowMs);
+    } else {
+      const allowed = onLost === 'open';
+      const waitMs = allowed ? 0 : (this.#breaker.retryAfterMs ?? retryLostMs);
+      admission = { allowed, remaining: 0, retryAfterMs: waitMs, resetMs: waitMs };
+    }
+    if (admission.allowed) this.#allowedTotal++;
+    else this.#countRefusal(lease, admission.retryAfterMs);
+    return { ...admission, decidedBy: onLost };
+  }
+
+  #admitted(lease: KeyLease<Take>, nowMs: Milliseconds): DistributedAdmission {
+    const level = this.#levelOf(lease, nowMs);
+    return {
+      allowed: true,
+      remaining: Math.max(0, Math.floor(this.#options.burst - level + lease.units + 1e-6)),
+      retryAfterMs: 0,
+      resetMs: level / this.#unitsPerUs / 1_000,
+      decidedBy: 'lease',
+    };
+  }
+
+  #refused(
+    lease: KeyLease<Take>,
+    cost: number,
+    nowMs: Milliseconds,
+    decidedBy: 'redis' | 'refusal',
+  ): DistributedAdmission {
+    const { burst } = this.#options;
+    const level = this.#levelOf(lease, nowMs);
+    const retryAfterMs =
+      cost > burst
+        ? Number.POSITIVE_INFINITY
+        : Math.max(0, (level + cost - burst) / this.#unitsPerUs / 1_000);
+    this.#countRefusal(lease, retryAfterMs);
+    return {
+      allowed: false,
+      remaining: Math.max(0, Math.floor(burst - level + 1e-6)),
+      retryAfterMs,
+      resetMs: level / this.#unitsPerUs / 1_000,
+      decidedBy,
+    };
+  }
+
+  #levelOf(lease: KeyLease<Take>, nowMs: Milliseconds): number {
+    return Math.max(0, lease.level - Math.max(0, nowMs - lease.levelAtMs) * 1_000 * this.#unitsPerUs);
+  }
+
+  #countRefusal(lease: KeyLease<Take>, retryAfterMs: Milliseconds): void {
+    this.#refusedTotal++;
+    if (!rejectedEvents.hasSubscribers) return;
+    const { kind, name } = this;
+    rejectedEvents.publish({ kind, name, code: 'HOTPATH_RATE_LIMITED', key: lease.key, retryAfterMs });
+  }
+
+  #hold(lease: KeyLease<Take>): void {
+    this.#holding.add(lease);
+    if (this.#sweep !== undefined || this.#closed) return;
+    const { clock, idleMs } = this.#options;
+    this.#sweep = clock.setTimeout(() => {
+      this.#sweep = undefined;
+      this.#returnIdle();
+    }, idleMs);
+    this.#sweep.unref();
+  }
+
+  #returnIdle(): void {
+    const nowMs = this.#options.clock.now();
+    let kept: KeyLease<Take> | undefined;
+    for (const lease of this.#holding) {
+      if (lease.fetching || nowMs - lease.usedMs < this.#options.idleMs) kept = lease;
+      else void this.#giveBack(lease);
+    }
+    if (kept !== undefined) this.#hold(kept);
+  }
+
+  async #giveBack(lease: KeyLease<Take>): Promise<void> {
+    const returned = lease.units;
+    lease.units = 0;
+    this.#holding.delete(lease);
+    if (returned <= 0) return;
+    const reply = await this.#run(lease, { returned, wanted: 0, costs: [] });
+    if (reply !== undefined) this.#returnedTotal += returned;
+  }
+}
+
+/**
+ * Makes a rate limiter for a fleet: nodes lease units from one bucket in Redis, spend them without asking,
+ * and ask again before they run out; what they do not use goes back.
+ *
+ * The bucket lives on the server's clock, in one key, changed by one script: it works on Redis and on
+ * Redis Cluster. A node that dies takes at most its lease (`maxLease`) with it; a Redis that forgets (a
+ * restart without persistence) forgives at most one `burst`.
+ *
+ * @example
+ * const limiter = redisRateLimiter({ redis: new Redis(), limit: 10_000, burst: 1_000, onLost: 'open' });
+ * const { allowed, decidedBy } = await limiter.tryAcquire(1, 'client-7');
+ *
+ * @throws RejectedError (HOTPATH_RATE_LIMITED, HOTPATH_RATE_QUEUE_FULL) from `execute`, when it refuses.
+ * @throws TypeError or RangeError when an option is wrong.
+ */
+export function redisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {
+  return new LeasingRateLimiter(resolveRedisRateLimiterOptions(options));
+}
