@@ -17,6 +17,7 @@ export interface ChildOrder {
   readonly contender: string;
   readonly servers: Readonly<Record<string, unknown>>;
   readonly timing: Timing;
+  readonly quick: boolean;
   /** The core to run on; absent where that can not be chosen. */
   readonly core?: number | undefined;
 }

@@ -29,6 +29,7 @@ async function measure(): Promise<Figures> {
     parameters: suite.parameters,
     servers: order.servers,
     callers,
+    quick: order.quick,
   });
   const figures = await measureKind(suite, entry, callers);
   const own = (await entry.figures?.()) ?? {};

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { cpus, release, totalmem, type } from 'node:os';
 
 /** Where and with what a run was made. */
 export interface Machine {
@@ -23,7 +23,8 @@ export const CHILD_FLAGS: readonly string[] = ['--expose-gc'];
 export function describeMachine(pinned: boolean): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
+    // Of the machine: this process may be pinned to one of them.
+    cores: cpus().length,
     memoryBytes: totalmem(),
     os: `${type()} ${release()}`,
     node: process.version,

@@ -1,8 +1,8 @@
 import { formatFigure } from './figures.ts';
 import type { ContenderResult, GoalResult, Results, SuiteResult } from './results.ts';
 
-export const BEGIN = '<!-- benchmarks:begin (written by pnpm bench:publish, do not edit) -->';
-export const END = '<!-- benchmarks:end -->';
+export const BEGIN = '<!-- performance:begin -->';
+export const END = '<!-- performance:end -->';
 
 /**
  * Puts the section between the two comments, in place of what was there.
@@ -10,11 +10,10 @@ export const END = '<!-- benchmarks:end -->';
  * @throws RangeError when the text does not hold the two comments, once each and in order.
  */
 export function replaceSection(text: string, section: string): string {
-  const begin = text.indexOf('<!-- benchmarks:begin');
-  const beginEnd = text.indexOf('-->', begin);
+  const begin = text.indexOf(BEGIN);
   const end = text.indexOf(END);
   const isOnce = (mark: string): boolean => text.split(mark).length === 2;
-  if (!(begin >= 0 && beginEnd < end && isOnce('<!-- benchmarks:begin') && isOnce(END))) {
+  if (!(isOnce(BEGIN) && isOnce(END) && begin < end)) {
     throw new RangeError(`the README must hold "${BEGIN}" and "${END}", once each and in this order`);
   }
   return `${text.slice(0, begin)}${BEGIN}\n${section}\n${text.slice(end)}`;
@@ -31,6 +30,10 @@ export function renderSection({ mode, machine, suites }: Results): string {
   const days = [...new Set(suites.map(({ measuredAt }) => measuredAt.slice(0, 10)))].sort();
   const when = days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0];
   return [
+    '<!-- Written by pnpm bench:publish from benchmarks/results/latest.json. -->',
+    '',
+    '## Performance',
+    '',
     `Measured ${when} on ${machine.cpu}, ${machine.cores} cores, ${machine.os}, Node ${machine.node}${machine.pinned ? ', contenders and servers on a core each' : ''};`,
     'each contender in processes of its own, interleaved; medians. Trust the ratios more than the figures.',
     '',

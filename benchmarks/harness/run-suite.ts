@@ -40,7 +40,7 @@ export async function measureSuite({ suite, file }: FoundSuite, run: SuiteRun): 
   const names = run.contenders ?? inOrderOfImportance(suite);
   const entrants = names.map((name): Entrant => ({ name, rounds: [], error: undefined, skipped: false }));
   const shared: Servers = {};
-  const context = { parameters: suite.parameters, callers: 1 };
+  const context = { parameters: suite.parameters, callers: 1, quick: run.mode === 'quick' };
   const rounds = roundsOf(suite, run);
   try {
     await startServers(suite.servers ?? {}, shared);
@@ -80,6 +80,7 @@ async function measureOnce(
       contender: entrant.name,
       servers: addressesOf(servers),
       timing: timingOf(suite, run),
+      quick: run.mode === 'quick',
       core: run.pinned ? CONTENDER_CORE : undefined,
     };
     const figures = { ...(await runChild(suite, order, servers, deadlineMs(suite, run))) };

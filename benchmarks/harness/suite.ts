@@ -42,6 +42,8 @@ export interface SetupContext<Parameters, Servers extends ServerStarters> {
   readonly servers: AddressesOf<Servers>;
   /** How many callers there are at once; 1 in a micro suite. */
   readonly callers: number;
+  /** A smoke run: long scenarios should do with less. */
+  readonly quick: boolean;
 }
 
 /** A contender that is ready to be measured. */
