@@ -1,5 +1,6 @@
-import type { Cache } from '@hotpath/cache';
+import type { CacheState } from '@hotpath/cache';
 import type { Postgres } from '@hotpath/postgres';
+import type { Caches } from './caches.ts';
 import type { EvidenceSource } from './evidence.ts';
 import type { Database } from './schema.ts';
 
@@ -9,7 +10,7 @@ export interface Health {
   readonly degraded: boolean;
   readonly constitution: { readonly hash: string };
   readonly postgres: { readonly status: 'up' | 'down' };
-  readonly cache: { readonly state: string };
+  readonly cache: { readonly hot: CacheState; readonly queries: CacheState };
   readonly circuits: Readonly<Record<string, string>>;
 }
 
@@ -19,21 +20,24 @@ const PROBE_TIMEOUT_MS = 1_000;
 export function createHealthCheck(parts: {
   readonly constitutionalHash: string;
   readonly db: Postgres<Database>;
-  readonly cache: Cache;
+  readonly caches: Caches;
   readonly evidence: EvidenceSource;
 }): () => Promise<Health> {
   return async () => {
     const postgres = await probe(parts.db);
-    const cache = parts.cache.stats().state;
+    const cache = { hot: parts.caches.hot.stats().state, queries: parts.caches.queries.stats().state };
     const circuits = parts.evidence.circuits();
     const degraded =
-      postgres === 'down' || cache !== 'up' || Object.values(circuits).some((state) => state !== 'closed');
+      postgres === 'down' ||
+      cache.hot !== 'up' ||
+      cache.queries !== 'up' ||
+      Object.values(circuits).some((state) => state !== 'closed');
     return {
       status: postgres === 'down' ? 'unavailable' : degraded ? 'degraded' : 'ok',
       degraded,
       constitution: { hash: parts.constitutionalHash },
       postgres: { status: postgres },
-      cache: { state: cache },
+      cache,
       circuits,
     };
   };

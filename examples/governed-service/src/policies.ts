@@ -1,7 +1,6 @@
-import type { Cache } from '@hotpath/cache';
-import { databaseQueryCache, hotEndpointCache } from '@hotpath/cache';
 import type { Postgres } from '@hotpath/postgres';
 import { sql } from 'kysely';
+import type { Caches } from './caches.ts';
 import type { Database, PolicyMetadata, PolicyStatus } from './schema.ts';
 
 /** A policy as clients see it. */
@@ -44,25 +43,13 @@ export interface PolicyStore {
 }
 
 const PAGE_SIZE = 20;
-const ALL_SEARCHES = 'policy-searches';
 const COLUMNS = ['id', 'name', 'version', 'status', 'description', 'metadata'] as const;
 
-export function createPolicyStore(
-  db: Postgres<Database>,
-  cache: Cache,
-  constitutionalHash: string,
-): PolicyStore {
+export function createPolicyStore(db: Postgres<Database>, caches: Caches): PolicyStore {
   const rows = db.loader('policies', 'id', { columns: COLUMNS });
-
-  const find = hotEndpointCache(cache, (id: number): Promise<Policy | null> => rows.load(id), {
-    name: 'policy',
-    constitutionalHash,
-  });
-
-  const search = databaseQueryCache(cache, (filter: PolicyFilter) => searchPolicies(db, filter), {
-    name: 'policy-search',
-    constitutionalHash,
-    tags: () => [ALL_SEARCHES],
+  const find = caches.hot.wrap((id: number): Promise<Policy | null> => rows.load(id), { name: 'find' });
+  const search = caches.queries.wrap((filter: PolicyFilter) => searchPolicies(db, filter), {
+    name: 'search',
   });
 
   return {
@@ -70,10 +57,7 @@ export function createPolicyStore(
     search: (filter) => search(filter),
     upsert: async (policies) => {
       const counts = await db.upsertMany('policies', policies, { key: ['id'] });
-      await Promise.all([
-        ...policies.map((policy) => find.invalidate(policy.id)),
-        cache.invalidateTags([ALL_SEARCHES]),
-      ]);
+      await Promise.all([search.invalidateAll(), ...policies.map((policy) => find.invalidate(policy.id))]);
       return counts;
     },
   };

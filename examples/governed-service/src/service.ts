@@ -1,12 +1,11 @@
-import { type Cache, createCache } from '@hotpath/cache';
 import { createConstitution } from '@hotpath/constitution';
 import { isHotpathError, sleep } from '@hotpath/core';
 import { createHttpClient } from '@hotpath/http';
 import { createPostgres, governanceIndexes, type Postgres } from '@hotpath/postgres';
 import { rateLimiter } from '@hotpath/resilience';
-import { Redis } from 'ioredis';
 import { createApp } from './app.ts';
 import { createAuditTrail } from './audit.ts';
+import { createCaches } from './caches.ts';
 import type { Config } from './config.ts';
 import { decide } from './decisions.ts';
 import type { Servers } from './embedded.ts';
@@ -40,11 +39,11 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   const db = opened.use(
     createPostgres<Database>({
       connectionString: servers.databaseUrl,
-      applicationName: `governed-service ${constitutionalHash}`,
+      client: { application_name: `governed-service ${constitutionalHash}` },
       pool: { max: 20, acquireTimeoutMs: 5_000 },
     }),
   );
-  const cache = opened.use(createServiceCache(servers.redisUrl, opened));
+  const caches = opened.use(createCaches(servers.redisUrl, constitutionalHash));
   const evidenceServer = opened.use(await startEvidenceServer());
   const evidenceClient = opened.use(
     createHttpClient({
@@ -55,7 +54,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     }),
   );
   const evidence = opened.use(createEvidenceSource(evidenceClient, config.decisionTimeoutMs));
-  const policies = createPolicyStore(db, cache, constitutionalHash);
+  const policies = createPolicyStore(db, caches);
 
   const app = await createApp({
     isReady: () => isReady,
@@ -64,9 +63,9 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     policies,
     audit: createAuditTrail(db, constitutionalHash),
     decide: (request, policy) => decide(request, policy, evidence),
-    health: createHealthCheck({ constitutionalHash, db, cache, evidence }),
+    health: createHealthCheck({ constitutionalHash, db, caches, evidence }),
     stats: () => ({
-      cache: cache.stats(),
+      cache: { hot: caches.hot.stats(), queries: caches.queries.stats() },
       postgres: db.stats(),
       http: evidenceClient.stats(),
       limiter: limiter.stats(),
@@ -87,20 +86,6 @@ export async function startService(config: Config, servers: Servers): Promise<Se
 
   const everything = opened.move();
   return { url, ready, [Symbol.asyncDispose]: () => everything.disposeAsync() };
-}
-
-function createServiceCache(redisUrl: string | undefined, opened: AsyncDisposableStack): Cache {
-  if (redisUrl === undefined) return createCache({ namespace: 'governed-service' });
-  const redis = new Redis(redisUrl, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    lazyConnect: false,
-  });
-  redis.on('error', () => {
-    // The cache reports the state of Redis; an unheard error event would end the process.
-  });
-  opened.defer(() => redis.disconnect());
-  return createCache({ namespace: 'governed-service', redis });
 }
 
 const FIRST_RETRY_MS = 250;

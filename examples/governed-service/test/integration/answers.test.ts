@@ -212,7 +212,7 @@ describe('operations', () => {
       status: 'ok',
       degraded: false,
       postgres: { status: 'up' },
-      cache: { state: 'up' },
+      cache: { hot: 'up', queries: 'up' },
     });
     const stats = await ask(`${service.url}/stats`, { headers: {} });
     expect(Object.keys(stats.body)).toEqual(
