@@ -13,6 +13,7 @@ import { Catalog } from './catalog.ts';
 import { DirectSession } from './direct-session.ts';
 import { createIndexes, type Indexes } from './indexes/indexes.ts';
 import { ConnectionPool } from './pool/connection-pool.ts';
+import type { ResolvedPoolOptions } from './pool/pool-options.ts';
 import type { PoolStats } from './pool/pool-stats.ts';
 import {
   clientConfig,
@@ -23,11 +24,17 @@ import {
 import { type BatchOptions, type BatchQuery, type BatchResult, runBatch } from './query/batch.ts';
 import { CursorReader } from './query/cursor.ts';
 import { Executor } from './query/executor.ts';
+import { type ExplainOptions, type Explanation, explain } from './query/explain.ts';
 import { HotpathDialect } from './query/kysely-dialect.ts';
+import { Listener, type ListenOptions, type Subscription } from './query/listen.ts';
 import { BatchingLoader, type Loader, type LoaderOptions } from './query/loader.ts';
+import { NPlusOneDetector, SlowQueryWatch } from './query/monitor.ts';
+import { type Page, type PageOptions, paginate } from './query/paginate.ts';
 import { type QueryShapeStats, QueryShapes } from './query/query-shape.ts';
 import { type QueryOptions, QueryTask } from './query/query-task.ts';
+import { type ReplicaStats, Replicas, type WriteToken } from './query/replicas.ts';
 import { type Relation, selectIn, type WithChildren } from './query/select-in.ts';
+import { BoundVariables, type SessionVariables, type VariableScope } from './query/session-variables.ts';
 import {
   runTransaction,
   type Transaction,
@@ -38,10 +45,10 @@ import { WireClient } from './wire/wire-client.ts';
 
 type TableName<DB> = keyof DB & string;
 type ColumnName<Table> = keyof Table & string;
-// biome-ignore lint/suspicious/noExplicitAny: a database without declared tables takes any.
 type KeyOf<Table, Column> = Column extends keyof Table
   ? Selectable<Table>[Column & keyof Selectable<Table>] | string | number | bigint
-  : any;
+  : // biome-ignore lint/suspicious/noExplicitAny: a database without declared tables takes any.
+    any;
 
 /** What {@link Postgres.stats} gives. */
 export interface PostgresStats {
@@ -54,6 +61,22 @@ export interface StreamOptions {
   /** How many rows are asked for at a time. Default 500. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
+}
+
+/** What {@link ReadOnly.query} takes besides text and values. */
+export interface ReadOptions extends QueryOptions {
+  /** Only a server that has seen this write may answer. */
+  readonly after?: WriteToken;
+}
+
+/** Reads that may be answered by a replica. */
+export interface ReadOnly {
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: ReadOptions,
+  ): Promise<Row[]>;
+  stats(): readonly ReplicaStats[];
 }
 
 /** Postgres for a service under load. */
@@ -100,6 +123,21 @@ export interface Postgres<DB> extends AsyncDisposable {
     values?: readonly unknown[],
     options?: StreamOptions,
   ): AsyncIterableIterator<Row>;
+  /** One page of a table, by the values that the page before ended with. */
+  paginate<Table extends TableName<DB>>(
+    table: Table,
+    options?: PageOptions<ColumnName<DB[Table]>>,
+  ): Promise<Page<Selectable<DB[Table]>>>;
+  /** The plan of a statement; a statement that writes is planned and not run. */
+  explain(text: string, values?: readonly unknown[], options?: ExplainOptions): Promise<Explanation>;
+  /** Hears what is notified, on a session of its own that comes back by itself. */
+  listen(channel: string, options: ListenOptions): Promise<Subscription>;
+  /** Queries that see these variables (for row-level security); they are taken back with the connection. */
+  withVariables(variables: SessionVariables): VariableScope<DB>;
+  /** Reads on a replica that is close enough behind, else on the primary. */
+  readonly readonly: ReadOnly;
+  /** A place in the log behind all writes so far, for `readonly.query(…, { after })`. */
+  writeToken(): Promise<WriteToken>;
   readonly indexes: Indexes;
   stats(): PostgresStats;
   /** Ends all connections, those in use when they come back or after `timeoutMs` (default 5,000). */
@@ -111,18 +149,26 @@ const CLOSE_TIMEOUT_MS = 5_000;
 class PostgresClient<DB> implements Postgres<DB> {
   readonly kysely: Kysely<DB>;
   readonly indexes: Indexes;
+  readonly readonly: ReadOnly;
   readonly #executor: Executor;
   readonly #catalog: Catalog;
   readonly #bulk: BulkTarget;
+  readonly #replicas: Replicas;
+  readonly #listener: Listener;
+  readonly #isPooled: boolean;
 
   constructor(options: ResolvedPostgresOptions) {
-    const config = clientConfig(options, options.connectionString);
-    const pool = new ConnectionPool(options.pool, {
-      createClient: () => new WireClient(config, options.pool.statementCacheSize),
-    });
-    const shapes = new QueryShapes(options.maxQueryShapes);
-    this.#executor = new Executor(pool, shapes, options.pooler === undefined, options.queryTimeoutMs);
-    const executor = this.#executor;
+    const executor = executorFor(options, options.connectionString, options.pool);
+    this.#executor = executor;
+    executor.observer = new SlowQueryWatch(executor, options.slowQueryMs, options.explainSampleRatio);
+    if (options.detectNPlusOne !== undefined) {
+      executor.detector = new NPlusOneDetector(options.detectNPlusOne, () => executor.clock.now());
+    }
+    const followers = options.replicas.map((connectionString) =>
+      executorFor(options, connectionString, { ...options.pool, minConnections: 0 }),
+    );
+    this.#replicas = new Replicas(executor, followers, options.maxReplicaLagMs, options.replicaCheckMs);
+    this.#isPooled = options.pooler !== undefined;
     this.#catalog = new Catalog((text, values) => executor.run(text, values));
     this.kysely = new Kysely<DB>({
       dialect: new HotpathDialect(executor, {
@@ -143,6 +189,49 @@ class PostgresClient<DB> implements Postgres<DB> {
       clock,
       random,
     });
+    this.#listener = new Listener({
+      config: direct,
+      connectTimeoutMs: connectTimeoutMs || 30_000,
+      clock,
+      random,
+    });
+    this.readonly = {
+      query: (text, values, queryOptions) => this.#read(text, values, queryOptions),
+      stats: () => this.#replicas.stats(),
+    };
+  }
+
+  async #read<Row>(
+    text: string,
+    values: readonly unknown[] | undefined,
+    options: ReadOptions | undefined,
+  ): Promise<Row[]> {
+    const answer = await this.#replicas.read(options?.after, (executor) =>
+      executor.run(text, values, options),
+    );
+    return answer.rows as Row[];
+  }
+
+  async writeToken(): Promise<WriteToken> {
+    const { rows } = await this.#executor.run('select pg_current_wal_insert_lsn()::text as lsn');
+    return (rows[0] as { lsn: string }).lsn;
+  }
+
+  paginate(table: string, options?: PageOptions): Promise<never> {
+    const run = (text: string, values: readonly unknown[]) => this.#executor.run(text, values);
+    return paginate(run, this.#catalog, table, options) as Promise<never>;
+  }
+
+  explain(text: string, values?: readonly unknown[], options?: ExplainOptions): Promise<Explanation> {
+    return explain(this.#executor, text, values, options);
+  }
+
+  listen(channel: string, options: ListenOptions): Promise<Subscription> {
+    return this.#listener.listen(channel, options);
+  }
+
+  withVariables(variables: SessionVariables): VariableScope<DB> {
+    return new BoundVariables<DB>(this.#executor, variables, this.#isPooled);
   }
 
   query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
@@ -219,21 +308,42 @@ class PostgresClient<DB> implements Postgres<DB> {
     return { pool: this.#executor.pool.stats(), queries: this.#executor.shapes.stats() };
   }
 
-  close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: Milliseconds } = {}): Promise<void> {
-    const { pool, clock } = this.#executor;
-    if (pool.closing) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = clock.setTimeout(() => pool.destroyAll(), timeoutMs);
-      pool.close(() => {
-        clock.clearTimeout(timer);
-        resolve();
-      });
-    });
+  async close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: Milliseconds } = {}): Promise<void> {
+    this.#replicas.close();
+    await Promise.all([
+      this.#listener.close(),
+      ...[this.#executor, ...this.#replicas.executors].map((executor) => closePool(executor.pool, timeoutMs)),
+    ]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function executorFor(
+  options: ResolvedPostgresOptions,
+  connectionString: string | undefined,
+  poolOptions: ResolvedPoolOptions,
+): Executor {
+  const config = clientConfig(options, connectionString);
+  const pool = new ConnectionPool(poolOptions, {
+    createClient: () => new WireClient(config, poolOptions.statementCacheSize),
+  });
+  const shapes = new QueryShapes(options.maxQueryShapes);
+  return new Executor(pool, shapes, options.pooler === undefined, options.queryTimeoutMs);
+}
+
+function closePool(pool: ConnectionPool, timeoutMs: Milliseconds): Promise<void> {
+  if (pool.closing) return Promise.resolve();
+  const { clock } = pool.options;
+  return new Promise((resolve) => {
+    const timer = clock.setTimeout(() => pool.destroyAll(), timeoutMs);
+    pool.close(() => {
+      clock.clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /**

@@ -109,7 +109,7 @@ async function planOne(
   const wanted = await canonicalForm(session, definition);
   const current = own.find((index) => index.name === name);
   const next = own.find((index) => index.name === name + NEW_SUFFIX);
-  const nextIsGood = next !== undefined && next.isValid && next.canonical === wanted;
+  const nextIsGood = next?.isValid === true && next.canonical === wanted;
   for (const index of own) {
     if (
       index.name === name ||

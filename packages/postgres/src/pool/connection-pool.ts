@@ -85,7 +85,10 @@ export class ConnectionPool {
 
   /** Gives the waiter a connection, now or later; or refuses it. */
   acquire(waiter: Waiter): void {
-    if (this.closing) return waiter.onRefused(poolClosed());
+    if (this.closing) {
+      waiter.onRefused(poolClosed());
+      return;
+    }
     const { clock, validateAfterMs, maxWaiting } = this.options;
     if (this.#waiters.size === 0) {
       const now = clock.now();
@@ -99,12 +102,14 @@ export class ConnectionPool {
         const stale = now - connection.lastUsedAtMs > validateAfterMs;
         if (stale || connection.lastUsedAtMs < this.#suspectBeforeMs) break;
         this.#idle.pop();
-        return this.#handOver(connection, waiter, now);
+        this.#handOver(connection, waiter, now);
+        return;
       }
     }
     if (this.#waiters.size >= maxWaiting && !this.#canSupplyMore()) {
       this.counters.queueRejections++;
-      return waiter.onRefused(queueFull(maxWaiting));
+      waiter.onRefused(queueFull(maxWaiting));
+      return;
     }
     this.#waiters.push(waiter);
     this.#supply();
@@ -121,15 +126,22 @@ export class ConnectionPool {
     this.counters.held.record(now - connection.acquiredAtMs);
     connection.uses++;
     this.#hooks.onReleased?.(error, connection.client);
-    if (error) return this.#close(connection, 'released with an error');
-    if (!connection.usable) return this.#close(connection, 'lost');
+    if (error) {
+      this.#close(connection, 'released with an error');
+      return;
+    }
+    if (!connection.usable) {
+      this.#close(connection, 'lost');
+      return;
+    }
     if (connection.inTransaction || !connection.quiet) {
       connection.state = 'settling';
-      return settleConnection(this, connection, (ok) => {
+      settleConnection(this, connection, (ok) => {
         if (connection.state !== 'settling') return;
         if (ok) this.#ready(connection, this.options.clock.now());
         else this.#close(connection, 'left unsettled');
       });
+      return;
     }
     this.#ready(connection, now);
   }
@@ -203,13 +215,28 @@ export class ConnectionPool {
 
   /** A connection is free: it goes to the first waiter, or to rest, unless its time is over. */
   #ready(connection: PooledConnection, now: number): void {
-    if (this.closing) return this.#close(connection, 'closed');
-    if (connection.generation !== this.#generation) return this.#close(connection, 'older generation');
-    if (now >= connection.expiresAtMs) return this.#close(connection, 'expired');
-    if (connection.uses >= this.options.maxUses) return this.#close(connection, 'used up');
+    if (this.closing) {
+      this.#close(connection, 'closed');
+      return;
+    }
+    if (connection.generation !== this.#generation) {
+      this.#close(connection, 'older generation');
+      return;
+    }
+    if (now >= connection.expiresAtMs) {
+      this.#close(connection, 'expired');
+      return;
+    }
+    if (connection.uses >= this.options.maxUses) {
+      this.#close(connection, 'used up');
+      return;
+    }
     connection.lastUsedAtMs = now;
     const waiter = this.#waiters.shift();
-    if (waiter !== undefined) return this.#handOver(connection, waiter, now);
+    if (waiter !== undefined) {
+      this.#handOver(connection, waiter, now);
+      return;
+    }
     connection.state = 'idle';
     if (this.options.allowExitOnIdle) connection.client.unref?.();
     this.#idle.push(connection);
@@ -288,7 +315,10 @@ export class ConnectionPool {
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'connect-failed', total: this.#all.size, error });
     }
-    if (this.closing) return this.#checkEmpty();
+    if (this.closing) {
+      this.#checkEmpty();
+      return;
+    }
     if (this.#all.size === this.#connecting && this.#connecting === 0) {
       const down = serverDown(error, this.#dialNotBeforeMs - now);
       for (let left = this.#waiters.size; left > 0; left--) this.#waiters.shift()?.onRefused(down);

@@ -33,7 +33,10 @@ export function dial(
   const timer =
     timeoutMs > 0 ? clock.setTimeout(() => settle(connectTimeout(timeoutMs)), timeoutMs) : undefined;
   const checkUp = (): void => {
-    if (verify === undefined) return settle(undefined);
+    if (verify === undefined) {
+      settle(undefined);
+      return;
+    }
     verify(client, (error) => settle(error ?? undefined));
   };
   client.connect((error) => {

@@ -50,14 +50,23 @@ export function settleConnection(
 ): void {
   const { client } = connection;
   const rollBack = (): void => {
-    if (!connection.usable) return done(false);
-    if (!connection.inTransaction) return done(true);
+    if (!connection.usable) {
+      done(false);
+      return;
+    }
+    if (!connection.inTransaction) {
+      done(true);
+      return;
+    }
     pool.counters.openTransactions++;
     if (openTransactionChannel.hasSubscribers) openTransactionChannel.publish({ site: connection.site });
     const deadline = new Deadline(pool, done);
     client.query('rollback', (error: unknown) => deadline.settle(!error && !connection.inTransaction));
   };
-  if (connection.quiet) return rollBack();
+  if (connection.quiet) {
+    rollBack();
+    return;
+  }
   const onDrain = (): void => {
     client.removeListener('end', onDrain);
     client.removeListener('drain', onDrain);

@@ -1,24 +1,17 @@
 import type { Clock, Milliseconds, TimerWheel } from '@hotpath/core';
-import { acquireTimeout } from '../errors.ts';
 import type { ConnectionPool } from '../pool/connection-pool.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
-import { Waiter } from '../pool/waiter-queue.ts';
 import type { Exchange } from '../wire/exchange.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
 import type { WireClient } from '../wire/wire-client.ts';
+import { type AcquireOptions, acquireConnection } from './acquire.ts';
+import type { NPlusOneDetector } from './monitor.ts';
 import type { QueryShape, QueryShapes } from './query-shape.ts';
 import { type QueryOptions, QueryTask } from './query-task.ts';
 
 /** Watches queries; called after each that went well. */
 export interface QueryObserver {
   onQuery(shape: QueryShape, values: readonly unknown[], durationMs: Milliseconds): void;
-}
-
-/** What {@link AcquireOptions} says about one acquire. */
-export interface AcquireOptions {
-  /** Default: the pool's `acquireTimeoutMs`. */
-  readonly timeoutMs?: Milliseconds | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Runs statements on the connections of one pool. */
@@ -31,6 +24,7 @@ export class Executor {
   readonly prepares: boolean;
   readonly queryTimeoutMs: Milliseconds;
   observer: QueryObserver | undefined;
+  detector: NPlusOneDetector | undefined;
 
   constructor(pool: ConnectionPool, shapes: QueryShapes, prepares: boolean, queryTimeoutMs: Milliseconds) {
     this.pool = pool;
@@ -60,6 +54,21 @@ export class Executor {
     });
   }
 
+  /** As {@link runOn}, and refuses a text with more than one statement. */
+  runAlone(
+    connection: PooledConnection,
+    text: string,
+    values: readonly unknown[],
+    options: QueryOptions,
+  ): Promise<StatementExchange> {
+    return new Promise((resolve, reject) => {
+      const task = new QueryTask(this, text, values, options, resolve, reject);
+      task.simple = false;
+      task.name = '';
+      task.startOn(connection);
+    });
+  }
+
   /** Runs an exchange of the caller's making on a connection that it holds. */
   exchangeOn<T>(
     connection: PooledConnection,
@@ -86,90 +95,5 @@ export class Executor {
   /** After a failover the old primary may live on as a standby: its connections are of no use for writes. */
   onReadOnlyServer(): void {
     this.pool.retireGeneration('the server has become read-only');
-  }
-}
-
-/**
- * Waits for a connection of `pool`.
- *
- * @throws TimeoutError (HOTPATH_PG_ACQUIRE_TIMEOUT), RejectedError (HOTPATH_PG_QUEUE_FULL), UnavailableError
- * (HOTPATH_PG_DOWN), AbortedError (HOTPATH_PG_CLOSED); the signal's reason, untouched.
- */
-export function acquireConnection(pool: ConnectionPool, options?: AcquireOptions): Promise<PooledConnection> {
-  return new Promise((resolve, reject) => {
-    const signal = options?.signal;
-    if (signal?.aborted) return reject(signal.reason);
-    const waiter = new AcquireWaiter(
-      pool,
-      options?.timeoutMs ?? pool.options.acquireTimeoutMs,
-      signal,
-      resolve,
-      reject,
-    );
-    pool.acquire(waiter);
-    waiter.wait();
-  });
-}
-
-/** A wait for a connection that ends with the connection in the caller's hands. */
-export class AcquireWaiter extends Waiter {
-  readonly #pool: ConnectionPool;
-  readonly #timeoutMs: Milliseconds;
-  readonly #signal: AbortSignal | undefined;
-  readonly #resolve: (connection: PooledConnection) => void;
-  readonly #reject: (error: unknown) => void;
-  #queuedAtMs = 0;
-  #onAbort: (() => void) | undefined;
-
-  constructor(
-    pool: ConnectionPool,
-    timeoutMs: Milliseconds,
-    signal: AbortSignal | undefined,
-    resolve: (connection: PooledConnection) => void,
-    reject: (error: unknown) => void,
-  ) {
-    super();
-    this.#pool = pool;
-    this.#timeoutMs = timeoutMs;
-    this.#signal = signal;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  /** Starts the clock and heeds the signal, when it was not served at once. */
-  wait(): void {
-    if (!this.queued) return;
-    this.#queuedAtMs = this.#pool.options.clock.now();
-    if (this.#timeoutMs > 0) this.#pool.wheel.arm(this, this.#timeoutMs);
-    const signal = this.#signal;
-    if (signal === undefined) return;
-    this.#onAbort = () => {
-      if (this.#pool.leave(this)) this.onRefused(signal.reason);
-    };
-    signal.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  override onConnection(connection: PooledConnection): void {
-    if (this.#queuedAtMs > 0) {
-      this.#pool.counters.wait.record(this.#pool.options.clock.now() - this.#queuedAtMs);
-      this.#end();
-    }
-    this.#resolve(connection);
-  }
-
-  override onRefused(error: Error): void {
-    this.#end();
-    this.#reject(error);
-  }
-
-  override onDue(): void {
-    this.#pool.leave(this);
-    this.#pool.counters.acquireTimeouts++;
-    this.onRefused(acquireTimeout(this.#timeoutMs));
-  }
-
-  #end(): void {
-    this.#pool.wheel.disarm(this);
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
   }
 }

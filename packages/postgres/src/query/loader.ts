@@ -103,7 +103,10 @@ export class BatchingLoader implements Loader<unknown, unknown> {
 
   #add(key: unknown, resolve: (row: unknown) => void, reject: (error: unknown) => void): void {
     const parts = this.#by.length === 1 ? [key] : this.#partsOf(key);
-    if (parts.some((part) => part === null || part === undefined)) return resolve(null);
+    if (parts.some((part) => part === null || part === undefined)) {
+      resolve(null);
+      return;
+    }
     const id = parts.length === 1 && typeof key !== 'object' ? key : JSON.stringify(parts.map(String));
     let pending = this.#pending.get(id);
     if (pending === undefined) {
@@ -111,7 +114,10 @@ export class BatchingLoader implements Loader<unknown, unknown> {
       this.#pending.set(id, pending);
     }
     pending.waiters.push({ resolve, reject });
-    if (this.#pending.size >= this.#maxBatchSize) return this.#flush();
+    if (this.#pending.size >= this.#maxBatchSize) {
+      this.#flush();
+      return;
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
     // After all promises of this tick: those that they settle may ask for more.
@@ -145,7 +151,8 @@ export class BatchingLoader implements Loader<unknown, unknown> {
   }
 
   async #load(batch: readonly PendingKey[]): Promise<void> {
-    const plan = this.#plan ?? (this.#plan = await this.#makePlan());
+    this.#plan ??= await this.#makePlan();
+    const plan = this.#plan;
     if (plan.normalise !== undefined) return this.#loadByText(plan, plan.normalise, batch);
     const arrays = plan.columns.map((_, i) => arrayText(batch.map(({ key }) => textOf(key[i]))));
     const { rows } = await this.#run(plan.text, arrays);

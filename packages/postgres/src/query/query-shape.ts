@@ -15,6 +15,7 @@ export class QueryShape {
   /** Of the last sampled plan. */
   planHash: string | undefined;
   #name: string | undefined;
+  #looksLikeRows: boolean | undefined;
 
   constructor(text: string) {
     this.text = text;
@@ -31,6 +32,12 @@ export class QueryShape {
   /** Whether it starts as a statement that reads; a function that it calls may still write. */
   get looksReadOnly(): boolean {
     return /^\s*(?:select|values|table|with)\b/i.test(this.text);
+  }
+
+  /** Whether it is a statement that reads or writes rows, and so worth preparing. */
+  get looksLikeRows(): boolean {
+    this.#looksLikeRows ??= /^\s*(?:select|values|table|with|insert|update|delete|merge)\b/i.test(this.text);
+    return this.#looksLikeRows;
   }
 
   record(durationMs: Milliseconds, rows: number): void {

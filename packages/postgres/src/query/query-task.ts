@@ -5,7 +5,12 @@ import { Waiter } from '../pool/waiter-queue.ts';
 import { sendCancelRequest } from '../wire/cancel-request.ts';
 import type { TypeSource } from '../wire/pg-client.ts';
 import type { RowMode } from '../wire/row-shape.ts';
-import { StatementExchange, type StatementOwner, type StatementRequest } from '../wire/statement-exchange.ts';
+import {
+  isStale,
+  StatementExchange,
+  type StatementOwner,
+  type StatementRequest,
+} from '../wire/statement-exchange.ts';
 import type { Executor } from './executor.ts';
 import type { QueryShape } from './query-shape.ts';
 
@@ -32,8 +37,8 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
   readonly text: string;
   readonly values: readonly unknown[];
   readonly shape: QueryShape;
-  readonly name: string;
-  readonly simple: boolean;
+  name: string;
+  simple: boolean;
   types: TypeSource | undefined = undefined;
   mode: RowMode = 'object';
   readonly #executor: Executor;
@@ -71,6 +76,7 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
     this.#signal = options?.signal;
     this.#timeoutMs = options?.timeoutMs ?? executor.queryTimeoutMs;
     this.#startedAtMs = executor.clock.now();
+    executor.detector?.note(text);
   }
 
   /** Begins, on a connection from the pool. */
@@ -150,7 +156,7 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
    */
   #runAgain(error: Error, exchange: StatementExchange): boolean {
     const wire = this.#connection!.wire!;
-    if (this.name === '' || !isStale(error, exchange)) return false;
+    if (this.name === '' || !isStale(sqlState(error), error, exchange)) return false;
     wire.statements.drop(this.name);
     if (this.#retried || this.#settled || wire.transactionStatus !== 'I' || wire._queryable === false)
       return false;
@@ -205,15 +211,4 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
   #stopListening(): void {
     if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
   }
-}
-
-function isStale(error: Error, exchange: StatementExchange): boolean {
-  const state = sqlState(error);
-  if (state === '26000') return true;
-  // 0A000 has many meanings; this routine raises it for a plan whose columns have changed.
-  return (
-    state === '0A000' &&
-    exchange.reused &&
-    (error as { routine?: string }).routine === 'RevalidateCachedQuery'
-  );
 }

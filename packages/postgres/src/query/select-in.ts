@@ -84,7 +84,10 @@ async function loadChildren(
       if (group === undefined || key !== lastKey) {
         const id = textOf(key);
         group = byParent.get(id);
-        if (group === undefined) byParent.set(id, (group = []));
+        if (group === undefined) {
+          group = [];
+          byParent.set(id, group);
+        }
         lastKey = key;
       }
       group.push(row);

@@ -1,6 +1,9 @@
 import type { FieldDescription, PgConnection, PgSubmittable } from './pg-client.ts';
 import type { WireClient } from './wire-client.ts';
 
+/** A connection that the server waits for data on. */
+export type CopyConnection = PgConnection & { sendCopyFail(message: string): void };
+
 /**
  * One question to the server and its answer: written in one piece, over when the last of its Syncs is answered.
  *
@@ -46,7 +49,7 @@ export abstract class Exchange implements PgSubmittable {
   onCommandComplete(_buffer: Buffer, _start: number, _end: number): void {}
   onEmptyQuery(): void {}
   onPortalSuspended(): void {}
-  onCopyIn(connection: PgConnection & { sendCopyFail(message: string): void }): void {
+  onCopyIn(connection: CopyConnection): void {
     connection.sendCopyFail('no source of data was given');
   }
 

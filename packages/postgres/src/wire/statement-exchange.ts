@@ -1,5 +1,5 @@
 import { CommandTag } from './command-tag.ts';
-import { Exchange } from './exchange.ts';
+import { type CopyConnection, Exchange } from './exchange.ts';
 import type { FieldDescription, TypeSource } from './pg-client.ts';
 import { type RowMode, RowShape } from './row-shape.ts';
 import { PreparedStatement } from './statement-cache.ts';
@@ -68,7 +68,10 @@ export class StatementExchange extends Exchange implements StatementRequest {
 
   protected override write(): void {
     const { writer, statements } = this.client;
-    if (this.simple) return writer.query(this.text);
+    if (this.simple) {
+      writer.query(this.text);
+      return;
+    }
     const known = this.name === '' ? undefined : statements.get(this.name);
     if (known === undefined) {
       if (this.name !== '') this.#prepared = new PreparedStatement(this.name, this.text);
@@ -115,6 +118,14 @@ export class StatementExchange extends Exchange implements StatementRequest {
     if (command === 'DISCARD' || command === 'DEALLOCATE') this.client.statements.clear();
   }
 
+  override onCopyIn(connection: CopyConnection): void {
+    super.onCopyIn(connection);
+    // The server has ignored the Sync that was sent along: it waited for data by then.
+    if (this.simple) return;
+    this.client.writer.sync();
+    connection.stream.write(this.client.writer.take());
+  }
+
   override onError(error: Error): void {
     super.onError(error);
     // One that failed before it was described must be described next time.
@@ -139,4 +150,15 @@ export class StatementExchange extends Exchange implements StatementRequest {
       rowAsArray: this.mode === 'array',
     };
   }
+}
+
+/**
+ * Whether a statement failed for being prepared too long ago: the session no longer has it (26000), or its
+ * columns have changed since (0A000). Either way the server has refused it before it began.
+ */
+export function isStale(state: string | undefined, error: Error, exchange: StatementExchange): boolean {
+  if (state === '26000') return true;
+  // 0A000 has many meanings; this routine raises it for a plan whose columns have changed.
+  const { routine } = error as { routine?: string };
+  return state === '0A000' && exchange.reused && routine === 'RevalidateCachedQuery';
 }

@@ -39,7 +39,10 @@ export class WireClient extends BaseClient {
     this.transactionStatus = message.status as TransactionStatus;
     const { exchange } = this;
     if (exchange !== null) {
-      if (--exchange.pendingSyncs > 0) return exchange.onSync();
+      if (--exchange.pendingSyncs > 0) {
+        exchange.onSync();
+        return;
+      }
       this.exchange = null;
     }
     super._handleReadyForQuery(message);

@@ -1,0 +1,136 @@
+import { Kysely } from 'kysely';
+import { typedQueryError } from '../errors.ts';
+import type { PooledConnection } from '../pool/pooled-connection.ts';
+import { PipelineExchange } from '../wire/pipeline-exchange.ts';
+import type { Executor } from './executor.ts';
+import { HotpathDialect } from './kysely-dialect.ts';
+import type { QueryOptions } from './query-task.ts';
+import {
+  runTransaction,
+  type Transaction,
+  type TransactionOptions,
+  TransactionScope,
+} from './transaction.ts';
+
+/** Settings that policies read by `current_setting(name)`, such as `{ 'app.tenant': '42' }`. */
+export type SessionVariables = Readonly<Record<string, string | number | boolean>>;
+
+/** Queries that see certain session variables; nobody else on the same connections does. */
+export interface VariableScope<DB> {
+  readonly kysely: Kysely<DB>;
+  query<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+    options?: QueryOptions,
+  ): Promise<Row[]>;
+  transaction<T>(
+    work: (transaction: Transaction<DB>) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>;
+}
+
+const variableName = /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i;
+
+/** @throws TypeError when a name is not one of a variable of an application's own (with a dot). */
+export function checkVariables(variables: SessionVariables): void {
+  for (const name of Object.keys(variables)) {
+    if (!variableName.test(name))
+      throw new TypeError(`withVariables: a name must be like 'app.tenant', got ${JSON.stringify(name)}`);
+  }
+}
+
+/** See {@link VariableScope}. Behind a transaction pooler every query is a transaction of its own, since sessions are shared. */
+export class BoundVariables<DB> implements VariableScope<DB> {
+  readonly kysely: Kysely<DB>;
+  readonly #executor: Executor;
+  readonly #names: readonly string[];
+  readonly #values: readonly string[];
+  readonly #isPooled: boolean;
+
+  constructor(executor: Executor, variables: SessionVariables, isPooled: boolean) {
+    checkVariables(variables);
+    this.#executor = executor;
+    this.#names = Object.keys(variables);
+    this.#values = Object.values(variables).map(String);
+    this.#isPooled = isPooled;
+    this.kysely = new Kysely<DB>({
+      dialect: new HotpathDialect(executor, {
+        acquire: () => this.#acquire(),
+        release: (connection, error) => void this.#release(connection, error),
+      }),
+    });
+  }
+
+  async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
+    if (this.#isPooled)
+      return this.transaction((transaction) => transaction.query<Row>(text, values, options), { retries: 0 });
+    const connection = await this.#acquire(options);
+    try {
+      return (await this.#executor.runOn(connection, text, values, options)).rows as Row[];
+    } finally {
+      await this.#release(connection);
+    }
+  }
+
+  transaction<T>(
+    work: (transaction: Transaction<DB>) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
+    return runTransaction(
+      this.#executor,
+      (connection) => work(new TransactionScope<DB>(this.#executor, connection, limits)),
+      options,
+      (connection) => this.#set(connection, this.#values, true),
+    );
+  }
+
+  async #acquire(options?: QueryOptions): Promise<PooledConnection> {
+    if (this.#isPooled)
+      throw new TypeError('withVariables: behind a transaction pooler use query() and transaction()');
+    const connection = await this.#executor.acquire(options);
+    try {
+      await this.#set(connection, this.#values, false);
+      return connection;
+    } catch (error) {
+      this.#executor.release(connection, error);
+      throw error;
+    }
+  }
+
+  /** A connection whose variables can't be taken back must not go to anybody else. */
+  async #release(connection: PooledConnection, error?: unknown): Promise<void> {
+    let failure = error;
+    try {
+      await connection.cancelling;
+      if (failure === undefined && connection.usable) {
+        if (connection.inTransaction) await this.#executor.runOn(connection, 'rollback');
+        await this.#set(
+          connection,
+          this.#names.map(() => ''),
+          false,
+        );
+      }
+    } catch (cause) {
+      failure = cause;
+    }
+    this.#executor.release(connection, failure);
+  }
+
+  /** All in one round trip. */
+  #set(connection: PooledConnection, values: readonly string[], isLocal: boolean): Promise<void> {
+    if (this.#names.length === 0) return Promise.resolve();
+    const statements = this.#names.map((name, i) => ({
+      text: 'select set_config($1, $2, $3::boolean)',
+      values: [name, values[i]!, String(isLocal)],
+    }));
+    return this.#executor.exchangeOn(
+      connection,
+      (wire, resolve, reject) =>
+        new PipelineExchange(wire, statements, true, (error) => {
+          if (error === undefined) resolve(undefined);
+          else reject(typedQueryError(error));
+        }),
+    );
+  }
+}
