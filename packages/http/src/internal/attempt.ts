@@ -132,7 +132,7 @@ export class Attempt extends Waiter implements Exchange {
   /** Takes a connection or a place in the queue; `false` when the queue is full. */
   start(): boolean {
     const { pool } = this.#engine;
-    const connection = pool.take(this.target.pool);
+    const connection = pool.take(this.target.pool, this.startedMs);
     if (connection === undefined) return pool.enqueue(this.target.pool, this);
     this.#sendOn(connection);
     return true;
@@ -140,7 +140,7 @@ export class Attempt extends Waiter implements Exchange {
 
   /** Takes a connection if there is a free one; `false`, without waiting, when there is none. */
   startIfFree(): boolean {
-    const connection = this.#engine.pool.take(this.target.pool);
+    const connection = this.#engine.pool.take(this.target.pool, this.startedMs);
     if (connection === undefined) return false;
     this.#sendOn(connection);
     return true;

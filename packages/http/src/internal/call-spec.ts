@@ -16,14 +16,18 @@ export type Decode = (
   attempts: number,
 ) => unknown;
 
-/** A request with every option resolved. */
-export interface CallSpec {
-  readonly method: string;
+/** Where a request goes first. */
+export interface CallTarget {
   readonly origin: Origin;
   /** Path and query; behind the path of the base URL that is picked, where there are several. */
   readonly path: string;
   /** Several base URLs to pick from, for each try anew. */
   readonly bases: BaseUrls | undefined;
+}
+
+/** A request with every option resolved, but for where it goes. Those without options of their own share one. */
+export interface CallSpec {
+  readonly method: string;
   readonly headers: string[];
   readonly body: WireBody;
   readonly isReplayable: boolean;

@@ -10,7 +10,7 @@ import { hedgeChannel, replayChannel, requestChannel, retryChannel } from '../te
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
 import type { BodyStream } from './body-stream.ts';
-import type { CallSpec } from './call-spec.ts';
+import type { CallSpec, CallTarget } from './call-spec.ts';
 import { conclude, isWhole } from './conclude.ts';
 import type { CallObserver, Engine } from './engine.ts';
 import type { WireBody } from './exchange.ts';
@@ -43,6 +43,9 @@ class CallTimer extends WheelTimer {
  * comes first, whatever is under way is given up behind the caller's back.
  */
 export class Call extends WheelTimer implements AttemptOwner {
+  /** Its neighbours in the {@link CallList}. */
+  _nextCall: Call | undefined = undefined;
+  _previousCall: Call | undefined = undefined;
   method: string;
   headers: string[];
   body: WireBody;
@@ -52,6 +55,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   readonly maxResponseBytes: number;
   readonly maxStreamBytes: number;
   readonly attemptTimeoutMs: Milliseconds;
+  readonly target: CallTarget;
   readonly spec: CallSpec;
   readonly engine: Engine;
   attempts = 0;
@@ -74,6 +78,7 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   constructor(
     engine: Engine,
+    target: CallTarget,
     spec: CallSpec,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
@@ -86,8 +91,9 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.method = spec.method;
     this.headers = spec.headers;
     this.body = spec.body;
-    this.origin = spec.origin;
-    this.path = spec.path;
+    this.target = target;
+    this.origin = target.origin;
+    this.path = target.path;
     this.priority = spec.priority;
     this.maxResponseBytes = spec.maxResponseBytes;
     this.maxStreamBytes = spec.maxStreamBytes;
@@ -124,7 +130,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     calls.add(this);
     this.origin.active++;
     this.origin.budget?.recordCall();
-    this.next();
+    this.next(this.#startedMs);
   }
 
   /** The caller's signal has aborted. */
@@ -153,12 +159,12 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   /** Begins the next try; `admitted`: the limit has let it through already. */
-  next(admitted: boolean = false): void {
-    const { bases } = this.spec;
+  next(nowMs: Milliseconds = this.engine.clock.now(), admitted: boolean = false): void {
+    const { bases } = this.target;
     if (bases !== undefined && this.redirects === 0) {
       this.#base = bases.pick(this.#base);
       this.#aimAt(this.#base.origin);
-      this.path = joinPath(this.#base.path, this.spec.path);
+      this.path = joinPath(this.#base.path, this.target.path);
     }
     const { origin } = this;
     const limitMs = admitted || origin.limiter === undefined ? 0 : origin.limiter.tryTake();
@@ -173,7 +179,7 @@ export class Call extends WheelTimer implements AttemptOwner {
       this.fail(this.#circuitOpen());
       return;
     }
-    const attempt = new Attempt(this, this.engine, origin, this.path, permit, this.engine.clock.now());
+    const attempt = new Attempt(this, this.engine, origin, this.path, permit, nowMs);
     this.#attempt = attempt;
     if (!attempt.start()) {
       attempt.cancel();
@@ -340,7 +346,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.#leaveLimit = leave;
     limiter.take(this.priority, leftMs, leave.signal).then(
       () => {
-        if (!this.#settled) this.next(true);
+        if (!this.#settled) this.next(undefined, true);
       },
       (error) => refuse(error),
     );
@@ -440,7 +446,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (verdict === 'success') attempt.target.latency.record(durationMs);
     attempt.target.conclude(attempt, verdict, durationMs);
     if (this.#base !== undefined && verdict !== 'ignored') {
-      this.spec.bases?.onOutcome(this.#base, verdict === 'failure');
+      this.target.bases?.onOutcome(this.#base, verdict === 'failure');
     }
   }
 

@@ -2,7 +2,7 @@ import { type Milliseconds, WheelTimer } from '@hotpath/core';
 import { HttpTimeoutError } from '../errors.ts';
 import { HttpResponse } from '../response.ts';
 import { Call } from './call.ts';
-import type { CallSpec } from './call-spec.ts';
+import type { CallSpec, CallTarget } from './call-spec.ts';
 import { asResponse, decodeAnswer, validate } from './decode.ts';
 import type { CallObserver, Engine } from './engine.ts';
 
@@ -14,8 +14,8 @@ const TRACE_HEADERS = new Set(['traceparent', 'tracestate', 'baggage', 'x-reques
  *
  * All headers count, credentials too, but not those of the trace.
  */
-export function coalescingKey(spec: CallSpec): string | undefined {
-  const { method, body, decode, acceptStatus, origin, path, headers } = spec;
+export function coalescingKey({ origin, path }: CallTarget, spec: CallSpec): string | undefined {
+  const { method, body, decode, acceptStatus, headers } = spec;
   if (method !== 'GET' || body !== null || decode === undefined || acceptStatus !== undefined)
     return undefined;
   const counted: string[] = [];
@@ -34,7 +34,7 @@ class Flight {
   readonly observer: CallObserver = { attempts: 0, queuedMs: 0 };
   readonly #leave = new AbortController();
 
-  constructor(engine: Engine, spec: CallSpec, onEnd: () => void) {
+  constructor(engine: Engine, target: CallTarget, spec: CallSpec, onEnd: () => void) {
     const shared: CallSpec = {
       ...spec,
       signal: this.#leave.signal,
@@ -43,6 +43,7 @@ class Flight {
     };
     this.call = new Call(
       engine,
+      target,
       shared,
       (value) => {
         onEnd();
@@ -139,6 +140,7 @@ export class Coalescer {
 
   join(
     key: string,
+    target: CallTarget,
     spec: CallSpec,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
@@ -157,7 +159,7 @@ export class Coalescer {
       new FlightWaiter(this.#engine, flight, spec, resolve, reject, observer);
       return;
     }
-    const started: Flight = new Flight(this.#engine, spec, () => {
+    const started: Flight = new Flight(this.#engine, target, spec, () => {
       if (this.#flights.get(key) === started) this.#flights.delete(key);
     });
     this.#flights.set(key, started);

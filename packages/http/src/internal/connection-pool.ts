@@ -69,8 +69,8 @@ export class ConnectionPool {
   }
 
   /** A free connection, if there is one and nobody waits for it. */
-  take(origin: OriginPool): Connection | undefined {
-    return origin.waiters.size === 0 ? this.#takeWithRoom(origin) : undefined;
+  take(origin: OriginPool, nowMs: Milliseconds): Connection | undefined {
+    return origin.waiters.size === 0 ? this.#takeWithRoom(origin, nowMs) : undefined;
   }
 
   /** Queues a waiter; `false` when its origin's queue is full. */
@@ -160,14 +160,14 @@ export class ConnectionPool {
     if (this.#waiting.size > 0) this.#dialForWaiters();
   }
 
-  #takeWithRoom(origin: OriginPool): Connection | undefined {
+  #takeWithRoom(origin: OriginPool, nowMs: Milliseconds): Connection | undefined {
     for (let connection = origin.lastWithRoom; connection !== undefined; connection = origin.lastWithRoom) {
       if (!connection.usable) {
         this.#idle.remove(connection);
         origin.removeWithRoom(connection);
         continue;
       }
-      if (this.#options.clock.now() - connection.openedMs > this.#options.maxAgeMs) {
+      if (nowMs - connection.openedMs > this.#options.maxAgeMs) {
         this.retire(connection);
         continue;
       }
@@ -203,9 +203,10 @@ export class ConnectionPool {
   }
 
   #pump(): void {
+    const nowMs = this.#options.clock.now();
     for (const origin of this.#waiting) {
       while (origin.waiters.size > 0) {
-        const connection = this.#takeWithRoom(origin);
+        const connection = this.#takeWithRoom(origin, nowMs);
         if (connection === undefined) break;
         origin.waiters.shift()!.onConnection(connection);
       }

@@ -6,6 +6,7 @@ import { connectChannel } from '../telemetry.ts';
 import { AddressBook } from './address-book.ts';
 import { BaseUrl, BaseUrls } from './base-urls.ts';
 import { Call } from './call.ts';
+import { CallList } from './call-list.ts';
 import { Coalescer, coalescingKey } from './coalescer.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
@@ -33,7 +34,7 @@ export class Engine {
   readonly pool: ConnectionPool;
   readonly origins: Origins;
   readonly bases: BaseUrls;
-  readonly calls: Set<Call> = new Set();
+  readonly calls: CallList = new CallList();
   readonly #resolver: RequestResolver;
   readonly #coalescer: Coalescer;
   readonly #dialer: Dialer;
@@ -90,15 +91,16 @@ export class Engine {
     observer?: CallObserver,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const spec = this.#resolver.resolve(owner, kind, method, url, given, json);
+      const target = this.#resolver.target(owner, url, given?.query);
+      const spec = this.#resolver.resolve(owner, kind, method, given, json);
       if (given?.coalesce ?? this.options.coalesce) {
-        const key = coalescingKey(spec);
+        const key = coalescingKey(target, spec);
         if (key !== undefined) {
-          this.#coalescer.join(key, spec, resolve, reject, observer);
+          this.#coalescer.join(key, target, spec, resolve, reject, observer);
           return;
         }
       }
-      new Call(this, spec, resolve, reject, observer).start();
+      new Call(this, target, spec, resolve, reject, observer).start();
     });
   }
 
@@ -117,7 +119,7 @@ export class Engine {
 
   async #close(drainMs: Milliseconds): Promise<void> {
     const giveUp = (): void => {
-      for (const call of this.calls) call.close();
+      this.calls.close();
       this.#dialer.abort();
     };
     const deadline = this.clock.setTimeout(giveUp, drainMs);

@@ -63,7 +63,7 @@ class BorrowedExchange extends Waiter implements Exchange {
   }
 
   start(): boolean {
-    const connection = this.#engine.pool.take(this.#pool);
+    const connection = this.#engine.pool.take(this.#pool, this.#engine.clock.now());
     if (connection === undefined) return this.#engine.pool.enqueue(this.#pool, this);
     this.onConnection(connection);
     return true;

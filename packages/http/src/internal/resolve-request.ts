@@ -1,11 +1,10 @@
 import { GOVERNANCE_HEADER, type ResolvedHttpClientOptions } from '../options.ts';
-import type { HttpJsonOptions, HttpMethod } from '../request.ts';
+import type { HttpJsonOptions, HttpMethod, HttpQuery } from '../request.ts';
 import type { BaseUrls } from './base-urls.ts';
-import type { CallSpec, Decode } from './call-spec.ts';
+import type { CallSpec, CallTarget, Decode } from './call-spec.ts';
 import { ACCEPT_ENCODING } from './decompress.ts';
 import type { WireBody } from './exchange.ts';
 import { flattenHeaders, type HeaderMap, mergeHeaders } from './headers.ts';
-import type { Origin } from './origin.ts';
 import type { Origins } from './origins.ts';
 import { appendQuery, isAbsolute, joinPath, parseAbsolute } from './target.ts';
 import { traceHeaders } from './trace.ts';
@@ -15,6 +14,8 @@ import { PRIORITY } from './waiter-queue.ts';
 export type ResultKind = 'response' | 'json' | 'stream' | 'events';
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+const SLASH = 47;
+const MOST_PLAIN_SPECS = 32;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 interface KindHeaders {
@@ -29,6 +30,13 @@ export class RequestResolver {
   readonly #bases: BaseUrls;
   readonly #decode: Readonly<Record<ResultKind, Decode | undefined>>;
   readonly #headers: Readonly<Record<ResultKind, KindHeaders>>;
+  /** What calls without options share, by method. */
+  readonly #plain: Readonly<Record<ResultKind, Map<string, CallSpec>>> = {
+    response: new Map(),
+    json: new Map(),
+    stream: new Map(),
+    events: new Map(),
+  };
 
   constructor(
     options: ResolvedHttpClientOptions,
@@ -58,40 +66,63 @@ export class RequestResolver {
     };
   }
 
-  /** @throws TypeError or RangeError when the request is wrong, naming what. */
+  /** @throws TypeError when the URL is wrong, or there is no base URL for it. */
+  target(owner: string, url: string | URL, query: HttpQuery | undefined): CallTarget {
+    const base = this.#bases.all[0];
+    if (typeof url === 'string' && (url.charCodeAt(0) === SLASH || !isAbsolute(url))) {
+      if (base === undefined)
+        throw new TypeError(`${owner}: a relative URL needs the client's option 'baseUrl'`);
+      let relative = url.charCodeAt(0) === SLASH ? url : `/${url}`;
+      if (relative.charCodeAt(1) === SLASH)
+        throw new TypeError(`${owner}: a URL must not begin with two slashes`);
+      if (query !== undefined) relative = appendQuery(relative, query);
+      if (this.#bases.all.length > 1) return { origin: base.origin, path: relative, bases: this.#bases };
+      return { origin: base.origin, path: joinPath(base.path, relative), bases: undefined };
+    }
+    const parsed = parseAbsolute(owner, url);
+    const path = parsed.pathname + parsed.search;
+    return {
+      origin: this.#origins.of(parsed),
+      path: query === undefined ? path : appendQuery(path, query),
+      bases: undefined,
+    };
+  }
+
+  /** @throws TypeError or RangeError when an option is wrong, naming it. */
   resolve(
     owner: string,
     kind: ResultKind,
     method: HttpMethod,
-    url: string | URL,
+    given: HttpJsonOptions | undefined,
+    jsonBody: unknown,
+  ): CallSpec {
+    if (given !== undefined || jsonBody !== undefined || this.#options.traceContext !== undefined) {
+      return this.#build(owner, kind, method, given, jsonBody);
+    }
+    const plain = this.#plain[kind];
+    let spec = plain.get(method);
+    if (spec === undefined) {
+      spec = this.#build(owner, kind, method, undefined, undefined);
+      // Methods are few, but what callers pass for one is theirs.
+      if (plain.size < MOST_PLAIN_SPECS) plain.set(method, spec);
+    }
+    return spec;
+  }
+
+  #build(
+    owner: string,
+    kind: ResultKind,
+    method: HttpMethod,
     given: HttpJsonOptions | undefined,
     jsonBody: unknown,
   ): CallSpec {
     const options = this.#options;
-    let origin: Origin;
-    let path: string;
-    let bases: BaseUrls | undefined;
-    const base = this.#bases.all[0];
-    if (typeof url === 'string' && base !== undefined && !isAbsolute(url)) {
-      if (url.startsWith('//')) throw new TypeError(`${owner}: a URL must not begin with two slashes`);
-      const relative = url.startsWith('/') ? url : `/${url}`;
-      origin = base.origin;
-      if (this.#bases.all.length > 1) {
-        bases = this.#bases;
-        path = relative;
-      } else path = joinPath(base.path, relative);
-    } else {
-      const parsed = parseAbsolute(owner, url);
-      origin = this.#origins.of(parsed);
-      path = parsed.pathname + parsed.search;
-    }
     const trace = given?.trace ?? options.traceContext?.();
     let headers = this.#headers[kind].flat;
     let body: WireBody = null;
     let isIdempotent = IDEMPOTENT.has(method);
     if (given !== undefined || jsonBody !== undefined) {
       const json = jsonBody === undefined ? given?.json : jsonBody;
-      if (given?.query !== undefined) path = appendQuery(path, given.query);
       if (json !== undefined) body = JSON.stringify(json);
       else if (given?.body !== undefined) body = given.body;
       const key = given?.idempotencyKey;
@@ -101,14 +132,11 @@ export class RequestResolver {
         headers = flattenHeaders(merged);
       }
       checkRequest(owner, method, body, given, json);
-    }
+    } else checkRequest(owner, method, null, undefined, undefined);
     if (trace !== undefined) headers = [...headers, ...traceHeaders(trace)];
     const isStreaming = kind === 'stream' || kind === 'events';
     return {
       method,
-      origin,
-      path,
-      bases,
       headers,
       body,
       isReplayable:
