@@ -2,7 +2,7 @@ import type { Batcher, BatcherStats, BatchLoader } from '../batcher.ts';
 import type { Clock, Milliseconds } from '../clock.ts';
 import { AbortedError, CorruptError, RejectedError, TimeoutError } from '../errors.ts';
 import { describe } from '../options.ts';
-import { Batch, Slot, type Waiter } from './batch.ts';
+import { Batch, Slot, Waiter } from './batch.ts';
 
 /** `BatcherOptions`, validated and with its defaults. */
 export interface ResolvedBatcherOptions<Item> {
@@ -29,6 +29,7 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
   readonly #ready = new Set<Batch<Item, Value>>();
   readonly #unsettled = new Set<Batch<Item, Value>>();
   #awaitsTick = false;
+  readonly #endTick = (): void => process.nextTick(this.#onTick);
   readonly #onTick = (): void => {
     this.#awaitsTick = false;
     if (this.#open?.goesWithTick) this.#send(this.#open);
@@ -73,8 +74,8 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
       }
       this.#loads++;
       batch.waiting++;
-      const waiter: Waiter<Value> = { resolve, reject, untie: undefined };
-      slot.waiters.add(waiter);
+      const waiter = new Waiter<Value>(resolve, reject);
+      slot.join(waiter);
       if (signal !== undefined) this.#tie(waiter, signal, batch, slotKey, slot);
       if (batch.slots.size >= maxBatchSize || batch.bytes >= maxBatchBytes) this.#send(batch);
     });
@@ -102,11 +103,11 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
     slot: Slot<Item, Value>,
   ): void {
     const leave = (): void => {
-      slot.waiters.delete(waiter);
+      slot.leave(waiter);
       batch.waiting--;
       waiter.reject(signal.reason);
       if (!batch.begun) {
-        if (slot.waiters.size === 0) this.#remove(batch, slotKey, slot);
+        if (slot.isEmpty) this.#remove(batch, slotKey, slot);
       } else if (batch.waiting === 0) {
         batch.abort(signal.reason);
       }
@@ -133,7 +134,7 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
     if (this.#awaitsTick) return;
     this.#awaitsTick = true;
     // Behind every promise that is already settled, so that callers woken together go together.
-    Promise.resolve().then(() => process.nextTick(this.#onTick));
+    Promise.resolve().then(this.#endTick);
   }
 
   /** Closes a batch to further items, and loads it as soon as there is room. */
@@ -141,13 +142,18 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
     if (this.#open !== batch) return;
     this.#open = undefined;
     this.#options.clock.clearTimeout(batch.timer);
-    this.#ready.add(batch);
-    this.#loadReady();
+    if (this.#hasRoom) this.#load(batch);
+    else this.#ready.add(batch);
   }
 
-  #loadReady(): void {
+  get #hasRoom(): boolean {
+    return this.#inFlight < this.#options.maxConcurrentBatches;
+  }
+
+  /** What may go now that a batch has ended. */
+  #loadNext(): void {
     for (const batch of this.#ready) {
-      if (this.#inFlight >= this.#options.maxConcurrentBatches) break;
+      if (!this.#hasRoom) break;
       this.#ready.delete(batch);
       this.#load(batch);
     }
@@ -158,45 +164,64 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
 
   #load(batch: Batch<Item, Value>): void {
     const { clock, timeoutMs } = this.#options;
-    const slots = [...batch.slots.values()];
     batch.begun = true;
     this.#inFlight++;
     this.#batches++;
-    this.#queuedItems -= slots.length;
-
-    let isOver = false;
-    const end = (settle: () => void): void => {
-      if (isOver) return;
-      isOver = true;
-      clock.clearTimeout(timer);
-      settle();
-      this.#inFlight--;
-      this.#finish(batch);
-      this.#loadReady();
-    };
-    const fail = (error: unknown): void =>
-      end(() => {
-        this.#failedBatches++;
-        for (const slot of slots) slot.fail(error);
-      });
-    const onTimeout = (): void => {
-      const message = `a batch was not loaded within ${timeoutMs} ms`;
-      const error = new TimeoutError('HOTPATH_BATCH_TIMEOUT', message);
-      fail(error);
-      batch.abort(error);
-    };
-    const timer = timeoutMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimeout(onTimeout, timeoutMs);
-
-    const items = slots.map((slot) => slot.item);
+    this.#queuedItems -= batch.slots.size;
+    batch.timer =
+      timeoutMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : clock.setTimeout(() => this.#timeOut(batch), timeoutMs);
     // Never from within load(), where the loader's own calls of load() would meet a half-changed state.
-    Promise.resolve()
-      .then(() => this.#loader(items, batch))
-      .then((results) => {
-        const error = wrongShape(results, slots.length);
-        if (error !== undefined) fail(error);
-        else end(() => settleEach(slots, results));
-      })
-      .catch(fail);
+    Promise.resolve(batch).then(this.#callLoader);
+  }
+
+  readonly #callLoader = (batch: Batch<Item, Value>): void => {
+    const items: Item[] = [];
+    for (const slot of batch.slots.values()) items.push(slot.item);
+    let loading: Promise<readonly (Value | Error)[]>;
+    try {
+      loading = Promise.resolve(this.#loader(items, batch));
+    } catch (error) {
+      this.#fail(batch, error);
+      return;
+    }
+    loading.then(
+      (results) => this.#succeed(batch, results),
+      (error) => this.#fail(batch, error),
+    );
+  };
+
+  #succeed(batch: Batch<Item, Value>, results: readonly (Value | Error)[]): void {
+    const error = wrongShape(results, batch.slots.size);
+    if (error !== undefined) {
+      this.#fail(batch, error);
+    } else if (!batch.over) {
+      let index = 0;
+      for (const slot of batch.slots.values()) slot.settle(results[index++]);
+      this.#end(batch);
+    }
+  }
+
+  #fail(batch: Batch<Item, Value>, error: unknown): void {
+    if (batch.over) return;
+    this.#failedBatches++;
+    for (const slot of batch.slots.values()) slot.fail(error);
+    this.#end(batch);
+  }
+
+  #timeOut(batch: Batch<Item, Value>): void {
+    const message = `a batch was not loaded within ${this.#options.timeoutMs} ms`;
+    const error = new TimeoutError('HOTPATH_BATCH_TIMEOUT', message);
+    this.#fail(batch, error);
+    batch.abort(error);
+  }
+
+  #end(batch: Batch<Item, Value>): void {
+    this.#options.clock.clearTimeout(batch.timer);
+    this.#inFlight--;
+    this.#finish(batch);
+    this.#loadNext();
   }
 
   #finish(batch: Batch<Item, Value>): void {
@@ -234,13 +259,6 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
 function checkedSize(bytes: unknown): number {
   if (typeof bytes === 'number' && bytes >= 0) return bytes;
   throw new RangeError(`batcher: sizeOf must return a number of at least 0, got ${describe(bytes)}`);
-}
-
-function settleEach<Item, Value>(
-  slots: readonly Slot<Item, Value>[],
-  results: readonly (Value | Error)[],
-): void {
-  for (const [index, slot] of slots.entries()) slot.settle(results[index]);
 }
 
 function wrongShape(results: unknown, expected: number): CorruptError<'HOTPATH_BATCH_RESULT'> | undefined {
