@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
-import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { chmod, cp, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir, userInfo } from 'node:os';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ServerError } from '../errors.ts';
 
@@ -80,16 +81,25 @@ export function isReachableByOthers(folder: string): boolean {
 async function copyForOthers(native: string, version: string): Promise<string> {
   const target = cachePath(`programs-${version}`);
   if (existsSync(target)) return target;
-  const partial = `${target}.${process.pid}`;
-  await mkdir(dirname(partial), { recursive: true, mode: 0o755 });
+  const partial = `${target}.${randomUUID()}`;
   await cp(native, partial, { recursive: true, verbatimSymlinks: true });
   await moveIntoPlace(partial, target);
   return target;
 }
 
-/** A path in the system's folder for temporary files that is the same for each process of this user. */
+/**
+ * A path in the system's folder for temporary files that is the same for each process of this user.
+ *
+ * @throws ServerError (START_FAILED) when somebody else made the folder: programs are run from it.
+ */
 export function cachePath(name: string): string {
-  return `${tmpdir()}${sep}hotpath-postgres-${userInfo().uid}${sep}${name}`;
+  const { uid } = userInfo();
+  const folder = join(tmpdir(), `hotpath-postgres-${uid}`);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  if (uid !== -1 && statSync(folder).uid !== uid) {
+    throw new ServerError('START_FAILED', `${folder} belongs to another user`);
+  }
+  return join(folder, name);
 }
 
 /** Renames a finished folder to where others look for it; when another process was first, its folder stays. */

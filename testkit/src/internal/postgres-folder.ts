@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -28,13 +28,21 @@ export async function fillDataFolder(directory: string, binaries: PostgresBinari
   await runFile('cp', ['-R', ...entries, directory], { ...binaries.user, cwd: directory });
 }
 
-async function templateFolder(binaries: PostgresBinaries): Promise<string> {
+let templateInTheMaking: Promise<string> | undefined;
+
+/** Servers that are started at once share one `initdb`; of several processes the first to end wins. */
+function templateFolder(binaries: PostgresBinaries): Promise<string> {
   const template = cachePath(`template-${binaries.version}`);
-  if (existsSync(template)) return template;
-  mkdirSync(dirname(template), { recursive: true, mode: 0o755 });
-  const partial = `${template}.${process.pid}`;
+  if (existsSync(template)) return Promise.resolve(template);
+  templateInTheMaking ??= makeTemplate(template, binaries).finally(() => {
+    templateInTheMaking = undefined;
+  });
+  return templateInTheMaking;
+}
+
+async function makeTemplate(template: string, binaries: PostgresBinaries): Promise<string> {
+  const partial = `${template}.${randomUUID()}`;
   const passwordFile = `${partial}.password`;
-  await rm(partial, { recursive: true, force: true });
   mkdirSync(partial, { mode: 0o700 });
   writeFileSync(passwordFile, `${credentials.password}\n`, { mode: 0o600 });
   for (const path of [partial, passwordFile]) {

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { type PostgresServer, startPostgres } from '../../src/index.ts';
+import { type PostgresServer, spawnNode, startPostgres } from '../../src/index.ts';
 import { descendantsOf, isAlive } from '../../src/internal/process-tree.ts';
 
 interface Client {
@@ -92,6 +93,23 @@ test('several servers run at once, each with data of its own', async () => {
   );
   expect(tables).toEqual([[{ relname: 'only_0' }], [{ relname: 'only_1' }], [{ relname: 'only_2' }]]);
   await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+});
+
+test('the first servers on a machine may be started at once, by several processes', async () => {
+  const emptyFolder = mkdtempSync(join(tmpdir(), 'hotpath-nothing-cached-'));
+  execFileSync('chmod', ['755', emptyFolder]);
+  const file = fileURLToPath(new URL('../fixtures/many-servers.ts', import.meta.url));
+  try {
+    const children = [1, 2].map(() => spawnNode(file, [], { env: { TMPDIR: emptyFolder } }));
+    const ports = await Promise.all(children.map((child) => child.receive<number[]>({ timeoutMs: 40_000 })));
+    expect(new Set(ports.flat()).size).toBe(6);
+    const exits = await Promise.all(children.map((child) => child.exited));
+    expect(exits.map(({ code }) => code)).toEqual([0, 0]);
+    const left = readdirSync(join(emptyFolder, `hotpath-postgres-${userInfo().uid}`));
+    expect(left).toEqual([expect.stringMatching(/^template-[^/]+$/)]);
+  } finally {
+    rmSync(emptyFolder, { recursive: true, force: true });
+  }
 });
 
 test('a given folder keeps its data from one server to the next', async () => {
