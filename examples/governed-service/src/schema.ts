@@ -101,7 +101,7 @@ const SUBJECTS = [
 ];
 const RULES = ['retention', 'access', 'disclosure', 'review', 'escalation', 'consent'];
 
-/** The rows that the service begins with: reproducible, two thirds of them active. */
+/** The rows that the service begins with: reproducible, five of seven active. */
 export function* seedRows(
   count: number,
   constitutionalHash: string,
@@ -113,7 +113,7 @@ export function* seedRows(
       id,
       name: `${subject}-${rule}-${id}`,
       version: 1 + (id % 4),
-      status: POLICY_STATUSES[id % 3 === 0 ? (id % 2) * 2 : 1] as PolicyStatus,
+      status: id % 7 < 5 ? 'active' : id % 7 === 5 ? 'draft' : 'retired',
       description: `Governs ${rule} in ${subject}: number ${id} of its kind.`,
       metadata: { constitutional_hash: constitutionalHash, owner: `${subject}-team` },
     };

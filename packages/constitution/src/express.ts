@@ -34,11 +34,13 @@ export function constitutionMiddleware(given: ConstitutionExpressOptions): Const
   const options = resolveInboundOptions('constitutionMiddleware', given);
   const { constitution, exempt } = options;
   return (request, response, next) => {
-    constitution.stamp(response);
-    if (exempt.size > 0 && exempt.has(pathOf(request))) return next();
+    if (exempt.size > 0 && exempt.has(pathOf(request))) {
+      constitution.stamp(response);
+      return next();
+    }
     const result = checkInbound(options, request.headers, (request as { body?: unknown }).body);
-    if (result === 'ok') return next();
-    if (constitution.mode === 'enforce') {
+    // A refusal is not stamped: whoever guesses must not learn what was expected.
+    if (result !== 'ok' && constitution.mode === 'enforce') {
       const text = refusalText(result);
       response.statusCode = 403;
       response.setHeader('content-type', REFUSAL_TYPE);
@@ -46,7 +48,8 @@ export function constitutionMiddleware(given: ConstitutionExpressOptions): Const
       response.end(text);
       return;
     }
-    if (constitution.mode === 'warn') response.setHeader(WARNING_HEADER, result);
+    constitution.stamp(response);
+    if (result !== 'ok' && constitution.mode === 'warn') response.setHeader(WARNING_HEADER, result);
     next();
   };
 }

@@ -13,7 +13,7 @@ import {
 export interface ConstitutionFastifyOptions extends InboundOptions {}
 
 /**
- * Checks the hash of every request of the instance it is registered on, and stamps every response.
+ * Checks the hash of every request of the instance it is registered on, and stamps every response that is not a refusal.
  *
  * A request without an accepted hash is answered with 403 and a {@link ConstitutionRefusal}, unless the
  * constitution's mode lets it through. `exempt` names routes as they were registered (`/health`, `/v1/items/:id`);
@@ -44,20 +44,27 @@ export const constitutionPlugin: FastifyPluginCallback<ConstitutionFastifyOption
     return route !== undefined && exempt.has(route);
   };
 
+  const stamp = (reply: FastifyReply): void => {
+    reply.header(HASH_HEADER, constitution.active);
+    const whole = constitution.fingerprint;
+    if (whole !== undefined) reply.header(FINGERPRINT_HEADER, whole);
+  };
+
   const settle = (result: CheckResult, reply: FastifyReply, next: () => void): void => {
+    // A refusal is not stamped: whoever guesses must not learn what was expected.
     if (result !== 'ok' && constitution.mode === 'enforce') {
       reply.code(403).header('content-type', REFUSAL_TYPE).send(refusalText(result));
       return;
     }
+    stamp(reply);
     if (result !== 'ok' && constitution.mode === 'warn') reply.header(WARNING_HEADER, result);
     next();
   };
 
   app.addHook('onRequest', (request, reply, next) => {
-    reply.header(HASH_HEADER, constitution.active);
-    const whole = constitution.fingerprint;
-    if (whole !== undefined) reply.header(FINGERPRINT_HEADER, whole);
-    if (field !== undefined || isExempt(request)) return next();
+    const exempted = isExempt(request);
+    if (exempted) stamp(reply);
+    if (exempted || field !== undefined) return next();
     settle(constitution.checkHeaders(request.headers), reply, next);
   });
 

@@ -13,7 +13,7 @@ function processesOfSession(session: number): string[] {
 
 it('npm start serves on embedded servers, its curl line works, and Ctrl-C leaves no process behind', async () => {
   await using service = await startServiceProcess({ DATABASE_URL: '', REDIS_URL: '' }, ['npm', 'start']);
-  await service.printed('Ready');
+  await service.printed('/v1/policies/42\n');
   const session = service.child.pid as number;
   expect(processesOfSession(session).length).toBeGreaterThan(1);
 
