@@ -47,8 +47,15 @@ function referenceOf(name: string): Item {
   return {
     text: `@hotpath/${name}`,
     link: `/reference/${name}/`,
-    collapsed: true,
     items: [...kinds, ...direct],
+  };
+}
+
+function otherReferences(name: string): Item {
+  const others = names.filter((other) => other !== name);
+  return {
+    text: 'Other packages',
+    items: others.map((other) => ({ text: `@hotpath/${other}`, link: `/reference/${other}/` })),
   };
 }
 
@@ -77,6 +84,7 @@ export default {
   lang: 'en',
   cleanUrls: true,
   lastUpdated: false,
+  metaChunk: true,
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/mark.svg' }]],
   markdown: { theme: { light: 'github-light', dark: 'github-dark' } },
   themeConfig: {
@@ -87,7 +95,13 @@ export default {
       { text: 'Reference', link: '/reference/core/', activeMatch: '/reference/' },
       { text: 'Errors', link: '/errors' },
     ],
-    sidebar: { '/reference/': [{ text: 'Reference', items: names.map(referenceOf) }], '/': sidebar },
+    // Each page carries its whole sidebar, so a package's reference lists that package alone.
+    sidebar: {
+      ...Object.fromEntries(
+        names.map((name) => [`/reference/${name}/`, [referenceOf(name), otherReferences(name)]]),
+      ),
+      '/': sidebar,
+    },
     outline: [2, 3],
     search: { provider: 'local' },
     footer: { message: 'MIT licence' },
