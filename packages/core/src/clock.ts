@@ -100,6 +100,10 @@ export const systemRandom: RandomSource = Math.random;
  *
  * Not for secrets. Algorithm: mulberry32 (period 2^32).
  *
+ * @example
+ * const random = seededRandom(42);
+ * use(random() === seededRandom(42)());
+ *
  * @param seed A whole number; its lower 32 bits count.
  */
 export function seededRandom(seed: number): RandomSource {

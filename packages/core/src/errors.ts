@@ -43,6 +43,11 @@ export abstract class HotpathError<Code extends ErrorCode = ErrorCode> extends E
 /**
  * Whether a value is an error of this library, of whichever copy or version of it.
  *
+ * @example
+ * await sleep(1, { signal: AbortSignal.abort(deadlineError(500)) }).catch((error) => {
+ *   if (!isHotpathError(error, 'HOTPATH_DEADLINE')) throw error;
+ * });
+ *
  * @param code Where given, whether it is also an error with exactly this code.
  */
 export function isHotpathError<Code extends ErrorCode = ErrorCode>(

@@ -35,6 +35,12 @@ export interface OptionReader {
 /**
  * Makes a reader of the options object given to `owner` (the name of the function that users call).
  *
+ * @example
+ * const read = optionReader('createThing', { timeoutMs: 0 });
+ * const timeoutMs = read.number('timeoutMs', 1_000, { min: 0 });
+ * read.end();
+ * use(timeoutMs);
+ *
  * @throws TypeError when `options` is neither an object nor absent.
  */
 export function optionReader(owner: string, options: unknown): OptionReader {
@@ -84,7 +90,8 @@ export function optionReader(owner: string, options: unknown): OptionReader {
       const value = take(name);
       if (value === undefined) return fallback;
       if (typeof value !== 'string') return wrong(name, 'a string', value);
-      if (value === '') throw new RangeError(`${owner}: option '${name}' must not be empty`);
+      if (value === '')
+        throw new RangeError(`${owner}: option '${name}' must be a string that is not empty, got ""`);
       return value;
     },
     oneOf: <const Choice, Default>(name: string, choices: readonly Choice[], fallback: Default) => {

@@ -25,6 +25,14 @@ export interface LinkSignalsOptions {
  * listener stays on a long-lived source, and no timer keeps running.
  *
  * The reason is the source's own, untouched; for the time it is a TimeoutError (HOTPATH_DEADLINE).
+ *
+ * @example
+ * const linked = linkSignals({ signals: [request.signal], timeoutMs: 500 });
+ * try {
+ *   use(await load(1, { signal: linked.signal }));
+ * } finally {
+ *   linked[Symbol.dispose]();
+ * }
  */
 export function linkSignals({
   signals = [],
@@ -71,6 +79,9 @@ export function deadlineError(timeoutMs: Milliseconds): TimeoutError<'HOTPATH_DE
  * The work behind the promise goes on; its late result is dropped and its late rejection is handled.
  * No listener stays on the signal.
  *
+ * @example
+ * use(await abortable(load(1), request.signal));
+ *
  * @throws The signal's reason, untouched.
  */
 export function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -105,6 +116,9 @@ export interface SleepOptions {
 
 /**
  * Resolves after `delayMs`, or rejects as soon as the signal aborts.
+ *
+ * @example
+ * await sleep(20, { signal: request.signal });
  *
  * @throws The signal's reason, untouched.
  */

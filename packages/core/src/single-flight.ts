@@ -76,6 +76,10 @@ class Flight<Value> implements FlightContext {
 /**
  * Makes a single-flight group: concurrent calls with one key share one run of the work.
  *
+ * @example
+ * const users = singleFlight<number, User>();
+ * const [ann, same] = await Promise.all([1, 1].map((id) => users.run(id, ({ signal }) => load(id, { signal }))));
+ *
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): SingleFlight<Key, Value> {

@@ -16,6 +16,10 @@ export interface EventChannel<Event extends object> {
 /**
  * The channel `hotpath:<package>:<event>`; asking twice gives the same one.
  *
+ * @example
+ * const opened = eventChannel<{ readonly name: string }>('resilience', 'circuit-open');
+ * if (opened.hasSubscribers) opened.publish({ name: 'search' });
+ *
  * @param packageName The package without its scope: `cache`.
  * @param event The event in kebab case: `state-change`.
  */

@@ -181,6 +181,17 @@ function rethrow(error: unknown): never {
  * A timer further away than one turn (512 ticks) is looked at once a turn.
  * Algorithm: hashed timing wheel (Varghese and Lauck, 1987).
  *
+ * @example
+ * class Expiry extends WheelTimer {
+ *   override onDue() {
+ *     use('too late');
+ *   }
+ * }
+ * const wheel = createTimerWheel();
+ * const expiry = new Expiry();
+ * wheel.arm(expiry, 5_000);
+ * wheel.disarm(expiry);
+ *
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function createTimerWheel(options: TimerWheelOptions = {}): TimerWheel {

@@ -42,6 +42,12 @@ function nextTurn(): Promise<void> {
  * Makes a clock for tests, on which an hour takes no time.
  *
  * Timers fire in the order of their due times, those of one time in the order of their arming.
+ *
+ * @example
+ * const clock = createVirtualClock();
+ * const waiting = sleep(3_600_000, { clock });
+ * await clock.advance(3_600_000);
+ * await waiting;
  */
 export function createVirtualClock({
   startMs = 0,

@@ -100,7 +100,11 @@ group('optionReader', () => {
       (read) => read.string('ms', 'a'),
       `TypeError: make: option 'ms' must be a string, got a symbol`,
     ],
-    ['', (read) => read.string('ms', 'a'), `RangeError: make: option 'ms' must not be empty`],
+    [
+      '',
+      (read) => read.string('ms', 'a'),
+      `RangeError: make: option 'ms' must be a string that is not empty, got ""`,
+    ],
     [
       'c',
       (read) => read.oneOf('ms', ['a', 'b'], 'a'),
