@@ -74,10 +74,10 @@ describe('policies', () => {
     expect(page1.status).toBe(200);
     expect(page1.body.policies).toHaveLength(20);
     const all = [...page1.body.policies, ...page2.body.policies];
-    expect(all.every((found) => found.status === 'active' && /retention/.test(found.description))).toBe(true);
+    expect(all.every((found) => found.status === 'active' && /retention/.test(found.name))).toBe(true);
     expect(new Set(all.map((found) => found.id)).size).toBe(40);
     const [counted] = await rowsOf(
-      "select count(*)::int as n from policies where status = 'active' and description like '%retention%'",
+      "select count(*)::int as n from policies where status = 'active' and name like '%retention%'",
     );
     expect(page1.body.total).toBe(counted?.n);
   });
