@@ -8,7 +8,7 @@ const READY_TIMEOUT_MS = 60_000;
 
 interface Stats {
   readonly memory: { readonly rss: number };
-  readonly cache: { readonly hitRate: number };
+  readonly cache: { readonly hot: { readonly hitRate: number } };
 }
 
 /** The reference service as it is started by its users, on its embedded servers, with a limit that it does not reach. */
@@ -41,7 +41,7 @@ export function governedService(): ServerStarter<ServerAddress & { readonly pid:
       address: { host, port: Number(port), url, pid: child.pid },
       async figures() {
         const { memory, cache } = (await (await fetch(`${url}/stats`)).json()) as Stats;
-        return { rssBytes: memory.rss, hitRatio: cache.hitRate };
+        return { rssBytes: memory.rss, hitRatio: cache.hot.hitRate };
       },
       // In an orderly way, so that its own servers are stopped as well.
       close: () => child.kill('SIGTERM'),
