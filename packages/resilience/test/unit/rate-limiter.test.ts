@@ -1,0 +1,245 @@
+import { createVirtualClock } from '@hotpath/core/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type RateLimiterOptions, rateLimiter } from '../../src/index.ts';
+
+function setUp(options: Partial<RateLimiterOptions> = {}) {
+  const clock = createVirtualClock();
+  return { clock, limiter: rateLimiter({ limit: 10, clock, ...options }) };
+}
+
+describe('tryAcquire', () => {
+  it('follows the rule of 1 per second with a burst of 5', async () => {
+    const { clock, limiter } = setUp({ limit: 1, burst: 5 });
+    expect(limiter.tryAcquire(6)).toMatchObject({ allowed: false, retryAfterMs: Number.POSITIVE_INFINITY });
+    expect([4, 3, 2, 1, 0].map(() => limiter.tryAcquire().remaining)).toEqual([4, 3, 2, 1, 0]);
+    expect(limiter.tryAcquire()).toEqual({
+      allowed: false,
+      remaining: 0,
+      retryAfterMs: 1_000,
+      resetMs: 5_000,
+    });
+    await clock.advance(3_000);
+    expect(limiter.tryAcquire()).toEqual({ allowed: true, remaining: 2, retryAfterMs: 0, resetMs: 3_000 });
+  });
+
+  it('admits what a slow, obvious token bucket admits', () => {
+    const step = fc.record({
+      pauseMs: fc.integer({ min: 0, max: 500 }),
+      cost: fc.integer({ min: 1, max: 4 }),
+      key: fc.constantFrom('a', 'b'),
+    });
+    fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(1, 3, 7, 10, 100),
+        fc.integer({ min: 1, max: 9 }),
+        fc.array(step, { maxLength: 50 }),
+        async (limit, burst, steps) => {
+          const { clock, limiter } = setUp({ limit, burst });
+          // In thousandths of a unit, so that the model has no fractions: 1 ms brings `limit` of them.
+          const full = burst * 1_000;
+          const tokens: Record<string, number> = { a: full, b: full };
+          for (const { pauseMs, cost, key } of steps) {
+            await clock.advance(pauseMs);
+            for (const each of ['a', 'b'])
+              tokens[each] = Math.min(full, (tokens[each] as number) + pauseMs * limit);
+            const expected = (tokens[key] as number) >= cost * 1_000;
+            if (expected) (tokens[key] as number) -= cost * 1_000;
+            const admission = limiter.tryAcquire(cost, key);
+            expect(admission.allowed).toBe(expected);
+            expect(admission.remaining).toBe(Math.floor((tokens[key] as number) / 1_000));
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('says exactly when a refused request is allowed', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 900 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (limit, cost) => {
+          const { clock, limiter } = setUp({ limit, burst: 5 });
+          while (limiter.tryAcquire().allowed) {}
+          const { retryAfterMs } = limiter.tryAcquire(cost);
+          await clock.advance(retryAfterMs * 0.999);
+          expect(limiter.tryAcquire(cost).allowed).toBe(false);
+          await clock.advance(retryAfterMs * 0.001);
+          expect(limiter.tryAcquire(cost).allowed).toBe(true);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('counts each key by itself, and the limiter as a whole apart from them', () => {
+    const { limiter } = setUp();
+    expect(limiter.tryAcquire(1, 'a').allowed).toBe(true);
+    expect(limiter.tryAcquire(1, 'a').allowed).toBe(false);
+    expect(limiter.tryAcquire(1, 'b').allowed).toBe(true);
+    expect(limiter.tryAcquire().allowed).toBe(true);
+  });
+
+  it('keeps a bounded number of keys, and lets idle ones go first', async () => {
+    const { clock, limiter } = setUp({ maxKeys: 4, limit: 1 });
+    for (const key of ['a', 'b']) limiter.tryAcquire(1, key);
+    await clock.advance(1_000);
+    for (const key of ['c', 'd', 'e', 'f']) limiter.tryAcquire(1, key);
+    expect(limiter.stats()).toMatchObject({ keys: 4, evictedActiveTotal: 0 });
+    for (const key of ['c', 'd', 'e', 'f']) expect(limiter.tryAcquire(1, key).allowed).toBe(false);
+    for (let key = 0; key < 10_000; key++) limiter.tryAcquire(1, `flood-${key}`);
+    expect(limiter.stats().keys).toBe(4);
+    expect(limiter.stats().evictedActiveTotal).toBeGreaterThan(0);
+  });
+
+  it.each([0, -1, Number.NaN])('refuses a cost of %s by name', (cost) => {
+    const { limiter } = setUp();
+    expect(() => limiter.tryAcquire(cost)).toThrow("'cost'");
+  });
+});
+
+describe('acquire', () => {
+  it('spreads 50 acquisitions at 10/s over 4.8 to 5.1 s', async () => {
+    const { clock, limiter } = setUp();
+    let doneMs = 0;
+    const all = Promise.all(Array.from({ length: 50 }, () => limiter.acquire())).then(() => {
+      doneMs = clock.now();
+    });
+    await clock.advance(6_000);
+    await all;
+    expect(doneMs).toBeGreaterThanOrEqual(4_800);
+    expect(doneMs).toBeLessThanOrEqual(5_100);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('serves by priority, then by arrival', async () => {
+    const { clock, limiter } = setUp();
+    const order: string[] = [];
+    for (const [name, priority] of [
+      ['now', 9],
+      ['c', 5],
+      ['d', 5],
+      ['e', 9],
+      ['a', 0],
+      ['b', 1],
+    ] as const) {
+      void limiter.acquire({ priority }).then(() => order.push(name));
+    }
+    await clock.advance(1_000);
+    expect(order).toEqual(['now', 'a', 'b', 'c', 'd', 'e']);
+  });
+
+  it('is not overtaken by tryAcquire, nor by a cheaper one behind an expensive one', async () => {
+    const { clock, limiter } = setUp({ burst: 5 });
+    limiter.tryAcquire(5);
+    const order: number[] = [];
+    void limiter.acquire({ cost: 4 }).then(() => order.push(4));
+    void limiter.acquire({ cost: 1 }).then(() => order.push(1));
+    await clock.advance(200);
+    expect(limiter.tryAcquire(1).allowed).toBe(false);
+    await clock.advance(300);
+    expect(order).toEqual([4, 1]);
+  });
+
+  it('is told at once when it can never be, or not in time', async () => {
+    const { limiter } = setUp();
+    limiter.tryAcquire();
+    await expect(limiter.acquire({ cost: 2 })).rejects.toMatchObject({
+      code: 'HOTPATH_RATE_LIMITED',
+      retryAfterMs: Number.POSITIVE_INFINITY,
+    });
+    await expect(limiter.acquire({ deadlineMs: 99 })).rejects.toMatchObject({
+      code: 'HOTPATH_RATE_LIMITED',
+      retryAfterMs: 100,
+    });
+    expect(limiter.stats().waiting).toBe(0);
+  });
+
+  it('leaves the room at its deadline, by its signal, and at close, and holds up nobody', async () => {
+    const { clock, limiter } = setUp();
+    limiter.tryAcquire();
+    const controller = new AbortController();
+    const reason = new Error('gone');
+    const first = limiter.acquire({ signal: controller.signal });
+    const late = limiter.acquire({ deadlineMs: 150 });
+    const last = limiter.acquire();
+    const later = limiter.acquire({ deadlineMs: 250 });
+    expect(limiter.stats().waiting).toBe(4);
+    controller.abort(reason);
+    await expect(first).rejects.toBe(reason);
+    await clock.advance(100);
+    expect(await late).toMatchObject({ allowed: true });
+    await clock.advance(100);
+    expect(await last).toMatchObject({ allowed: true });
+    const closed = limiter.acquire();
+    const outcome = expect(later).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+    const other = expect(closed).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+    await limiter.close();
+    await Promise.all([outcome, other]);
+    expect(limiter.stats()).toMatchObject({ waiting: 0, leftTotal: 3 });
+    expect(limiter.tryAcquire().allowed).toBe(false);
+    await expect(limiter.acquire()).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+  });
+
+  it('rejects at the deadline when higher priorities kept coming', async () => {
+    const { clock, limiter } = setUp();
+    limiter.tryAcquire();
+    const low = limiter.acquire({ priority: 9, deadlineMs: 250 });
+    const rejected = expect(low).rejects.toMatchObject({ code: 'HOTPATH_RATE_LIMITED' });
+    for (let urgent = 0; urgent < 5; urgent++) void limiter.acquire({ priority: 0 });
+    await clock.advance(251);
+    await rejected;
+  });
+
+  it('bounds who waits over all keys', async () => {
+    const { limiter } = setUp({ maxWaiting: 2 });
+    for (const key of ['a', 'b', 'c']) limiter.tryAcquire(1, key);
+    const waiting = [limiter.acquire({ key: 'a' }), limiter.acquire({ key: 'b' })];
+    await expect(limiter.acquire({ key: 'c' })).rejects.toMatchObject({ code: 'HOTPATH_RATE_QUEUE_FULL' });
+    const closed = Promise.allSettled(waiting);
+    await limiter.close();
+    await closed;
+  });
+
+  it('leaves no listener on the signal', async () => {
+    const { clock, limiter } = setUp();
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...given: Parameters<typeof add>) => {
+      listeners++;
+      add(...given);
+    };
+    signal.removeEventListener = (...given: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...given);
+    };
+    const all = Promise.all(Array.from({ length: 5 }, () => limiter.acquire({ signal })));
+    await clock.advance(1_000);
+    await all;
+    expect(listeners).toBe(0);
+  });
+});
+
+describe('as a policy', () => {
+  it('refuses at once by default and waits up to maxWaitMs where asked to', async () => {
+    const strict = setUp().limiter;
+    expect(await strict.execute(() => 1)).toBe(1);
+    expect(await strict.executeOutcome(() => 1)).toMatchObject({
+      status: 'rejected',
+      error: { code: 'HOTPATH_RATE_LIMITED', retryAfterMs: expect.any(Number) },
+    });
+    const { clock, limiter } = setUp({ maxWaitMs: 150 });
+    await limiter.execute(() => 1, { key: 'k' });
+    const waited = limiter.execute(() => clock.now(), { key: 'k' });
+    const tooLate = expect(limiter.execute(() => 2, { key: 'k' })).rejects.toMatchObject({
+      code: 'HOTPATH_RATE_LIMITED',
+    });
+    await clock.advance(200);
+    expect(await waited).toBe(100);
+    await tooLate;
+  });
+});
