@@ -32,9 +32,11 @@ export function conclude(call: Call, attempt: Attempt): void {
   }
   const { status, responseHeaders } = attempt;
   const accepted = isAccepted(call, status);
+  if (status === 429) {
+    attempt.target.limiter?.pause(retryAfterMs(responseHeaders, call.engine.clock.wallTime()) ?? 0);
+  }
   if (!accepted && call.spec.retry?.statuses.has(status)) {
     const waitMs = retryAfterMs(responseHeaders, call.engine.clock.wallTime());
-    if (status === 429) attempt.target.limiter?.pause(waitMs ?? 0);
     call.retryOrFail(statusError(call, attempt, attempt.bytes, waitMs), true, waitMs);
     return;
   }

@@ -75,12 +75,14 @@ export class ConnectionPool {
 
   /** Queues a waiter; `false` when its origin's queue is full. */
   enqueue(origin: OriginPool, waiter: Waiter): boolean {
-    // Those for whom a connection is being made wait for the network, not for a place.
-    if (origin.waiters.size - origin.connecting >= this.#options.maxWaitingPerOrigin) return false;
     origin.waiters.push(waiter);
     this.#waiting.add(origin);
     this.#dialForWaiters();
-    return true;
+    // Those for whom a connection is being made wait for the network, not for a place.
+    const served = origin.connecting * origin.exchangesPerConnection;
+    if (origin.waiters.size <= served + this.#options.maxWaitingPerOrigin) return true;
+    this.leave(origin, waiter);
+    return false;
   }
 
   /** Takes a waiter out of its queue; connections begun for it go to others. */

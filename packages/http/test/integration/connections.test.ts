@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest';
+import { createHttpClient } from '../../src/index.ts';
+import { echo, failureOf, startHttp, startHttps, tls, until } from '../support/servers.ts';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe('connections', () => {
+  it('uses one connection for five HEADs (undici closes it after each)', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url });
+    for (let index = 0; index < 5; index++) expect((await client.head('/')).status).toBe(200);
+    expect(server.accepted).toBe(1);
+    expect(client.stats().origins[server.url]).toMatchObject({ connects: 1, dispatched: 5, reuseRatio: 0.8 });
+  });
+
+  it('opens no socket for a signal that is aborted already (undici connects)', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url });
+    const reason = new Error('not today');
+    expect(await failureOf(client.get('/', { signal: AbortSignal.abort(reason) }))).toBe(reason);
+    await pause(30);
+    expect(server.accepted).toBe(0);
+    expect(client.stats().connections.open).toBe(0);
+  });
+
+  it('leaves 20 idle of 30 after 50 concurrent calls', async () => {
+    await using server = await startHttp((request, response) =>
+      setTimeout(() => echo(request, response), 20),
+    );
+    await using client = createHttpClient({ baseUrl: server.url, connections: 30 });
+    await Promise.all(Array.from({ length: 50 }, () => client.getJson('/')));
+    await pause(50);
+    expect(server.accepted).toBe(30);
+    expect(client.stats().connections).toEqual({ open: 20, idle: 20, max: 30 });
+    expect(server.sockets.size).toBe(20);
+  });
+
+  it('never has more connections than it may, however many ask', async () => {
+    let most = 0;
+    await using server = await startHttp((request, response) => {
+      most = Math.max(most, server.sockets.size);
+      setTimeout(() => echo(request, response), 2);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 7 });
+    await Promise.all(Array.from({ length: 200 }, () => client.getJson('/')));
+    expect(most).toBe(7);
+    expect(server.accepted).toBe(7);
+  });
+
+  it('keeps the total over several origins, closing idle connections of one for another', async () => {
+    await using one = await startHttp(echo);
+    await using two = await startHttp(echo);
+    await using client = createHttpClient({ connections: 4, keepAliveConnections: 4 });
+    await Promise.all(Array.from({ length: 8 }, () => client.getJson(`${one.url}/`)));
+    await Promise.all(Array.from({ length: 8 }, () => client.getJson(`${two.url}/`)));
+    await until(() => one.sockets.size + two.sockets.size <= 4);
+    expect(client.stats().connections.open).toBeLessThanOrEqual(4);
+  });
+
+  it('closes an idle connection after keepAliveMs although the server would keep it longer', async () => {
+    await using server = await startHttp(echo, (http) => {
+      http.keepAliveTimeout = 60_000;
+    });
+    await using client = createHttpClient({ baseUrl: server.url, keepAliveMs: 100 });
+    await client.getJson('/');
+    expect(server.sockets.size).toBe(1);
+    await until(() => server.sockets.size === 0);
+    expect(client.stats().connections.open).toBe(0);
+  });
+
+  it('closes a connection that was made for a request that went elsewhere, after keepAliveMs', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url, keepAliveMs: 80 });
+    const abort = new AbortController();
+    const waiting = failureOf(client.get('/', { signal: abort.signal }));
+    abort.abort(new Error('changed my mind'));
+    expect((await waiting).message).toBe('changed my mind');
+    await until(() => server.accepted === 1);
+    await until(() => client.stats().connections.open === 0);
+  });
+
+  it('uses such a spare connection for the next request', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url });
+    const abort = new AbortController();
+    const waiting = failureOf(client.get('/', { signal: abort.signal }));
+    abort.abort();
+    await waiting;
+    await until(() => client.stats().connections.idle === 1);
+    expect(await client.postJson('/', { a: 1 })).toMatchObject({ body: '{"a":1}' });
+    expect(server.accepted).toBe(1);
+  });
+
+  it('takes the connection that was used last', async () => {
+    const ports: (number | undefined)[] = [];
+    await using server = await startHttp((request, response) => {
+      ports.push(request.socket.remotePort);
+      setTimeout(() => echo(request, response), request.url === '/slow' ? 30 : 0);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    await Promise.all([client.get('/'), client.get('/slow')]);
+    for (let index = 0; index < 3; index++) await client.get('/');
+    expect(new Set(ports.slice(2))).toEqual(new Set([ports[1]]));
+  });
+
+  it('gives no request to a connection that is too old', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url, maxConnectionAgeMs: 20 });
+    await client.get('/');
+    await pause(40);
+    await client.get('/');
+    expect(server.accepted).toBe(2);
+  });
+
+  it('does not reuse a connection that the server is about to close', async () => {
+    await using server = await startHttp((request, response) => {
+      response.setHeader('connection', 'close');
+      echo(request, response);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 2 });
+    const results = await Promise.all(Array.from({ length: 20 }, () => client.getJson('/')));
+    expect(results).toHaveLength(20);
+    expect(server.accepted).toBe(20);
+    expect(client.stats().origins[server.url]?.replays).toBe(0);
+  });
+
+  it('makes two connections for two TLS hosts on one address, not one a request', async () => {
+    await using server = await startHttps(echo);
+    await using client = createHttpClient({
+      tls: { ca: tls.cert },
+      dns: { resolve: (_host, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]) },
+    });
+    for (let index = 0; index < 5; index++) {
+      for (const host of ['a.test', 'b.test']) {
+        expect(await client.getJson(`https://${host}:${server.port}/`)).toMatchObject({
+          headers: { host: `${host}:${server.port}` },
+        });
+      }
+    }
+    expect(server.accepted).toBe(2);
+  });
+
+  it('verifies certificates, whatever the environment says', async () => {
+    await using server = await startHttps(echo);
+    await using client = createHttpClient({ retry: false });
+    const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    try {
+      const error = await failureOf(client.get(server.url));
+      expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CONNECT_FAILED', phase: 'connect' });
+      expect((error.cause as { code: string }).code).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+    } finally {
+      if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+      else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+    }
+  });
+
+  it('looks a host up once for many connections, and spreads them over its addresses', async () => {
+    let lookups = 0;
+    const used: (string | undefined)[] = [];
+    await using server = await startHttp((request, response) => {
+      used.push(request.socket.localAddress);
+      setTimeout(() => echo(request, response), 20);
+    });
+    await using proxied = createHttpClient({
+      baseUrl: `http://a.test:${server.port}`,
+      dns: {
+        resolve: (_host, callback) => {
+          lookups++;
+          setTimeout(
+            () =>
+              callback(null, [
+                { address: '127.0.0.1', family: 4 },
+                { address: '127.0.0.2', family: 4 },
+              ]),
+            5,
+          );
+        },
+      },
+    });
+    await Promise.all(Array.from({ length: 6 }, () => proxied.getJson('/')));
+    expect(lookups).toBe(1);
+    // Only the first address is listened on: the others fell back to it.
+    expect(used).toHaveLength(6);
+  });
+});
