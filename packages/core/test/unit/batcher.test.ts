@@ -1,5 +1,11 @@
 import { describe, expect, test, vi } from 'vitest';
-import { type Batcher, type BatcherOptions, type BatchLoader, batcher } from '../../src/index.ts';
+import {
+  type BatchContext,
+  type Batcher,
+  type BatcherOptions,
+  type BatchLoader,
+  batcher,
+} from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
 import { type Deferred, deferred } from '../deferred.ts';
 import { failure, listeners, never } from '../inputs.ts';
@@ -210,6 +216,20 @@ describe('what a batch holds', () => {
     expect(loaded()).toEqual([[1]]);
   });
 
+  test.each([
+    [0, 2, 1],
+    [2, 1, 0],
+    [1, 0, 2],
+  ])('callers of one place may leave it in any order (%d, %d, %d)', async (...order) => {
+    const { doubled, batches } = doubling();
+    const controllers = order.map(() => new AbortController());
+    const loading = controllers.map(({ signal }) => doubled.load(1, { signal }));
+    for (const who of order) controllers[who]?.abort(who);
+    expect(await Promise.allSettled(loading)).toMatchObject([{ reason: 0 }, { reason: 1 }, { reason: 2 }]);
+    expect(batches).toEqual([]);
+    expect(doubled.stats().queuedItems).toBe(0);
+  });
+
   test('a batch that everybody left is never loaded, and leaves no timer; flush does not wait for it', async () => {
     const { doubled, clock, batches } = doubling({ flushWhenIdle: false });
     const controller = new AbortController();
@@ -257,6 +277,20 @@ describe('what a batch holds', () => {
     loads[0]?.reject(new Error('late, and handled'));
     await settle();
     expect(batch.stats().batchesInFlight).toBe(0);
+  });
+
+  test('a loader that reads its signal only after everybody has left finds it aborted', async () => {
+    let context: BatchContext | undefined;
+    const batch = batcher<number, number>((_, given) => {
+      context = given;
+      return never();
+    });
+    const controller = new AbortController();
+    const loading = failure(batch.load(1, { signal: controller.signal }));
+    await settle();
+    controller.abort('bored');
+    expect(await loading).toBe('bored');
+    expect(context?.signal.reason).toBe('bored');
   });
 
   test('leaves no listener on a signal that many loads share', async () => {
@@ -378,20 +412,16 @@ describe('how a batch ends', () => {
     expect(await Promise.all([nested.load(5), nested.load(3)])).toEqual([0, 0]);
   });
 
-  test('a loader that fills a batch while load() is still at work loses nobody', async () => {
+  test('a loader that loads while load() is still at work loses nobody', async () => {
+    const clock = createVirtualClock();
     const inner: Promise<number>[] = [];
-    const { clock, ...rest } = {
-      clock: createVirtualClock(),
-      flushWhenIdle: false,
-      maxBatchBytes: 2,
-      sizeOf: () => 1,
-    };
-    const batch = batcher<number, number>(
+    const batch: Batcher<number, number> = batcher(
       (items) => {
         if (items.includes(1)) inner.push(batch.load(100));
         return [...items];
       },
-      { clock, ...rest },
+      // Each item sends the one before it.
+      { clock, flushWhenIdle: false, maxBatchBytes: 3, sizeOf: () => 2 },
     );
     const loading = Promise.all([1, 2, 3].map((item) => batch.load(item)));
     await clock.advance(10);

@@ -180,6 +180,17 @@ describe('gatherStream', () => {
     expect(seen).toEqual(['ok', 'aborted']);
   });
 
+  test('what the input throws because it was given up is not thrown on', async () => {
+    const controller = new AbortController();
+    function* items() {
+      yield 1;
+      controller.abort('enough');
+      throw new Error('no more');
+    }
+    const results = await read(gatherStream(items(), never, { signal: controller.signal }));
+    expect(results).toMatchObject([{ status: 'aborted', error: 'enough' }]);
+  });
+
   test('an item’s time is counted from its beginning', async () => {
     const clock = createVirtualClock();
     const reading = read(gatherStream([1, 2], never, { clock, concurrency: 1, itemTimeoutMs: 10 }));
