@@ -22,7 +22,7 @@ const steps: [name: string, step: () => Promise<number>][] = [
     ]),
   ['unused code', () => run('knip', ['--no-progress'])],
   ...packages.flatMap((name): [string, () => Promise<number>][] => [
-    [`publint of ${name}`, () => run('publint', ['--strict', join(root, 'packages', name)])],
+    [`publint of ${name}`, () => run('publint', ['--strict', '--pack', 'npm', join(root, 'packages', name)])],
     [
       `attw of ${name}`,
       () => run('attw', ['--pack', join(root, 'packages', name), '--profile', 'esm-only', '--quiet']),
