@@ -9,6 +9,7 @@ import { HotClock } from './internal/hot-clock.ts';
 import { keyOfString, parseSharedKey } from './internal/key-codec.ts';
 import { drawLifetime, type ResolvedEntryOptions } from './internal/lifetime.ts';
 import { type Mark, Marks } from './internal/marks.ts';
+import { RedisTier } from './internal/redis-tier.ts';
 import { Region } from './internal/region.ts';
 import type { SharedTier, SharedWrite } from './internal/tier.ts';
 import {
@@ -18,6 +19,7 @@ import {
   resolveCacheOptions,
   resolveL1Options,
 } from './options.ts';
+import type { RedisClient } from './redis-port.ts';
 import { type CacheStats, statsOf } from './stats.ts';
 import type {
   CachedFunction,
@@ -390,5 +392,9 @@ function checkKey(owner: string, key: unknown): string {
  * await cache.close();
  */
 export function createCache(options: CacheOptions): Cache {
-  return new TwoTierCache(resolveCacheOptions(options), () => undefined);
+  return new TwoTierCache(resolveCacheOptions(options), ({ redis, ...rest }, counters, sink) => {
+    return redis === undefined
+      ? undefined
+      : new RedisTier(redis as RedisClient, { redis, ...rest }, counters, sink);
+  });
 }

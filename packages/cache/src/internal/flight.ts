@@ -155,7 +155,9 @@ export class Flight implements SharedReader {
         void this.#loadValue();
         return;
       case 'leased':
-        this.#awaitOther();
+        // A refresh that nobody waits for is another process's now.
+        if (this.#waiters === 0) this.#region.land(this);
+        else this.#awaitOther();
         return;
       case 'invalid':
         tier?.acquire(this);

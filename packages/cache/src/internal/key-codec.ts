@@ -44,6 +44,8 @@ export function keyOfString(value: string): string {
 /** The part of a Redis key that stands for a local key; {@link parseSharedKey} reads it back. */
 export function sharedKey(key: LocalKey): string {
   if (typeof key === 'number') return `n${key}`;
+  // UTF-8 has no place for half a surrogate pair: left as it is, all of them would become one key.
+  if (/\p{Surrogate}/u.test(key)) return `x${Buffer.from(key, 'utf16le').toString('base64url')}`;
   return key.charCodeAt(0) === ENCODED_CODE ? `e${key.slice(1)}` : `s${key}`;
 }
 
@@ -54,6 +56,8 @@ export function parseSharedKey(text: string): LocalKey | undefined {
       return Number(text.slice(1));
     case 's':
       return text.slice(1);
+    case 'x':
+      return Buffer.from(text.slice(1), 'base64url').toString('utf16le');
     case 'e':
       return `${ENCODED}${text.slice(1)}`;
     default:

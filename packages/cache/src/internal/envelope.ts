@@ -1,0 +1,120 @@
+import { deserialize, serialize } from 'node:v8';
+import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { ValueCodec } from '../value-codec.ts';
+import { fromJsonTree, isPlainJson, toJsonTree } from './extended-json.ts';
+import type { Lifetime } from './lifetime.ts';
+
+/*
+ * What is written to Redis behind the scripts' head:
+ *   0 byte    version (high four bits), compression (two), format (two)
+ *   1 uint32  CRC-32 of all that follows
+ *   5 doubles how long the value is fresh, stale, in its grace; how long its load took
+ *  37 uint16  bytes of tags
+ *  39 tags, each with a NUL behind it, then the value
+ */
+const VERSION = 1;
+const LIFETIME_OFFSET = 5;
+const TAGS_OFFSET = 37;
+const FIXED_BYTES = 39;
+const MOST_TAG_BYTES = 0xffff;
+/** A compressed value may not be larger than this when it is unpacked. */
+const MOST_BYTES = 512 * 1024 * 1024;
+
+const JSON_PLAIN = 0;
+const JSON_EXTENDED = 1;
+const V8 = 2;
+const CUSTOM = 3;
+const ZSTD = 1;
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/** What an envelope held. */
+export interface Opened {
+  readonly value: unknown;
+  readonly tags: readonly string[];
+  readonly lifetime: Lifetime;
+}
+
+/** Writes values into envelopes and reads them back. */
+export class Envelopes {
+  readonly #codec: 'json' | 'v8' | ValueCodec;
+  readonly #compressFromBytes: number;
+
+  constructor(codec: 'json' | 'v8' | ValueCodec, compressFromBytes: number) {
+    this.#codec = codec;
+    this.#compressFromBytes = compressFromBytes;
+  }
+
+  /** @throws Error when the value, or its tags, can't be encoded. */
+  seal(value: unknown, tags: readonly string[], lifetime: Lifetime): Buffer {
+    let [format, payload] = this.#encode(value);
+    let compression = 0;
+    if (payload.byteLength >= this.#compressFromBytes) {
+      const packed = zstdCompressSync(payload);
+      if (packed.byteLength < payload.byteLength) {
+        payload = packed;
+        compression = ZSTD;
+      }
+    }
+    let tagText = '';
+    for (const tag of tags) tagText += `${tag}\0`;
+    const tagBytes = Buffer.byteLength(tagText);
+    if (tagBytes > MOST_TAG_BYTES) throw new RangeError(`the tags of a value take ${tagBytes} bytes`);
+    const sealed = Buffer.allocUnsafe(FIXED_BYTES + tagBytes + payload.byteLength);
+    sealed[0] = (VERSION << 4) | (compression << 2) | format;
+    sealed.writeDoubleLE(lifetime.freshMs, LIFETIME_OFFSET);
+    sealed.writeDoubleLE(lifetime.staleMs, LIFETIME_OFFSET + 8);
+    sealed.writeDoubleLE(lifetime.graceMs, LIFETIME_OFFSET + 16);
+    sealed.writeDoubleLE(lifetime.loadMs, LIFETIME_OFFSET + 24);
+    sealed.writeUInt16LE(tagBytes, TAGS_OFFSET);
+    sealed.write(tagText, FIXED_BYTES);
+    sealed.set(payload, FIXED_BYTES + tagBytes);
+    sealed.writeUInt32LE(crc32(sealed.subarray(LIFETIME_OFFSET), sealed[0]), 1);
+    return sealed;
+  }
+
+  /** @throws Error when the bytes are not a whole envelope of a known version. */
+  open(bytes: Buffer, offset: number): Opened {
+    const header = bytes[offset] ?? 0;
+    if (header >> 4 !== VERSION) throw new Error('unknown version');
+    const body = offset + LIFETIME_OFFSET;
+    if (bytes.byteLength < offset + FIXED_BYTES) throw new Error('cut short');
+    if (bytes.readUInt32LE(offset + 1) !== crc32(bytes.subarray(body), header)) throw new Error('checksum');
+    const tagBytes = bytes.readUInt16LE(offset + TAGS_OFFSET);
+    const tagStart = offset + FIXED_BYTES;
+    const tags =
+      tagBytes === 0 ? NO_TAGS : bytes.toString('utf8', tagStart, tagStart + tagBytes - 1).split('\0');
+    const lifetime = {
+      freshMs: bytes.readDoubleLE(body),
+      staleMs: bytes.readDoubleLE(body + 8),
+      graceMs: bytes.readDoubleLE(body + 16),
+      loadMs: bytes.readDoubleLE(body + 24),
+    };
+    return { value: this.#decode(header & 15, bytes, tagStart + tagBytes), tags, lifetime };
+  }
+
+  #encode(value: unknown): [format: number, payload: Uint8Array] {
+    const codec = this.#codec;
+    if (codec === 'v8') return [V8, serialize(value)];
+    if (codec !== 'json') return [CUSTOM, codec.encode(value)];
+    if (isPlainJson(value)) return [JSON_PLAIN, Buffer.from(JSON.stringify(value))];
+    return [JSON_EXTENDED, Buffer.from(JSON.stringify(toJsonTree(value)))];
+  }
+
+  #decode(kind: number, bytes: Buffer, start: number): unknown {
+    if (kind === JSON_PLAIN) return JSON.parse(bytes.toString('utf8', start));
+    let payload = bytes.subarray(start);
+    if (kind >> 2 === ZSTD) payload = zstdDecompressSync(payload, { maxOutputLength: MOST_BYTES });
+    else if (kind >> 2 !== 0) throw new Error('unknown compression');
+    switch (kind & 3) {
+      case JSON_PLAIN:
+        return JSON.parse(payload.toString());
+      case JSON_EXTENDED:
+        return fromJsonTree(JSON.parse(payload.toString()));
+      case V8:
+        return deserialize(payload);
+      default:
+        if (typeof this.#codec === 'string') throw new Error('another codec');
+        return this.#codec.decode(payload);
+    }
+  }
+}

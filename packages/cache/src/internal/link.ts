@@ -1,0 +1,292 @@
+import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
+import { type CircuitBreaker, circuitBreaker, exponentialBackoff } from '@hotpath/resilience';
+import type { RedisClient, RedisConnection } from '../redis-port.ts';
+import type { Counters } from './counters.ts';
+import { type Script, scripts } from './scripts.ts';
+
+export type Argument = string | number | Buffer;
+
+/** `recovering`: it answers, but nothing may be read before what was missed has been made up for. */
+export type LinkState = 'down' | 'recovering' | 'up';
+
+/** What a link needs to know of its owner. */
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly softDeadlineMs: Milliseconds;
+  readonly hardDeadlineMs: Milliseconds;
+  /** Makes up for what was missed; called whenever the connection is back. It rejects when that failed. */
+  readonly recover: (link: Link) => Promise<void>;
+  /** Whether nothing has come up since that would have to be made up for first. */
+  readonly isInStep: (link: Link) => boolean;
+  readonly onState: (link: Link, reason: string) => void;
+  /** Who waits for a read need not wait any longer: an answer is overdue. */
+  readonly onSlow: (link: Link) => void;
+}
+
+/** The link is down or was lost: never shown to callers. */
+export class LinkLost extends Error {}
+
+const PROBE_MS = 100;
+const LONGEST_PROBE_MS = 400;
+/** A connection that is silent, or not ready, for this long is dropped and made anew. */
+const RECONNECT_AFTER_MS = 1_000;
+
+class Operation {
+  readonly sentMs: Milliseconds;
+  readonly resolve: (reply: unknown) => void;
+  readonly reject: (error: Error) => void;
+  isOverdue = false;
+  timer: TimerHandle | undefined = undefined;
+  constructor(sentMs: Milliseconds, resolve: (reply: unknown) => void, reject: (error: Error) => void) {
+    this.sentMs = sentMs;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}
+
+/** Options that make an ioredis connection fail at once instead of waiting, queueing and repeating. */
+export function connectionOverrides(purpose: string): object {
+  const backoff = exponentialBackoff({ baseMs: 50, maxMs: 400, jitter: 'equal' });
+  return {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: undefined,
+    reconnectOnError: null,
+    monitor: false,
+    readOnly: false,
+    keyPrefix: '',
+    stringNumbers: false,
+    replyMapping: 'legacy',
+    connectTimeout: RECONNECT_AFTER_MS,
+    disconnectTimeout: 50,
+    connectionName: `hotpath-cache-${purpose}`,
+    retryStrategy: backoff,
+    sentinelRetryStrategy: backoff,
+    sentinelReconnectStrategy: backoff,
+  };
+}
+
+/** One connection to one Redis server, with deadlines, a breaker and a way back. */
+export class Link {
+  readonly connection: RedisConnection;
+  readonly #options: LinkOptions;
+  readonly #breaker: CircuitBreaker;
+  readonly #inFlight = new Set<Operation>();
+  #state: LinkState = 'down';
+  #overdue = 0;
+  #silentSinceMs: Milliseconds;
+  #probeTimer: TimerHandle | undefined;
+  #isClosed = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(client: RedisClient, override: object, options: LinkOptions) {
+    this.#options = options;
+    this.#breaker = circuitBreaker({
+      name: 'hotpath-cache',
+      consecutiveFailures: 1,
+      openMs: PROBE_MS,
+      maxOpenMs: LONGEST_PROBE_MS,
+      probes: 1,
+      clock: options.clock,
+    });
+    this.#breaker.trip();
+    this.connection = client.duplicate({ ...connectionOverrides('commands'), ...override });
+    this.#silentSinceMs = options.clock.now();
+    this.connection.on('error', () => {});
+    this.connection.on('close', () => this.fail('connection closed'));
+    this.connection.on('end', () => this.fail('connection ended'));
+    this.connection.on('ready', () => {
+      // A new connection is a reason to try at once.
+      this.#breaker.reset();
+      this.#tryRecovery();
+    });
+    this.#connect();
+    this.#scheduleProbe();
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Whether it may be asked, and has answered lately. */
+  get isReadable(): boolean {
+    return this.#state === 'up' && this.#overdue === 0;
+  }
+
+  runScript(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.send('EVALSHA', [script.sha, keys.length, ...keys, ...args]).catch(async (error) => {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      await this.send('SCRIPT', ['LOAD', script.source]);
+      return this.send('EVALSHA', [script.sha, keys.length, ...keys, ...args]);
+    });
+  }
+
+  /** @throws LinkLost when there is no answer in time; the server's own error otherwise. */
+  send(command: string, args: readonly Argument[]): Promise<unknown> {
+    if (this.#state === 'down') return Promise.reject(new LinkLost('down'));
+    return this.#dispatch(command, args);
+  }
+
+  #dispatch(command: string, args: readonly Argument[]): Promise<unknown> {
+    const { clock, counters, softDeadlineMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const operation = new Operation(clock.now(), resolve, reject);
+      this.#inFlight.add(operation);
+      counters.l2Commands++;
+      operation.timer = clock.setTimeout(() => this.#onLate(operation, false), softDeadlineMs);
+      this.connection.callBuffer(command, ...args).then(
+        (reply) => {
+          if (!this.#finish(operation)) return;
+          const tookMs = clock.now() - operation.sentMs;
+          counters.l2LatencyTotalMs += tookMs;
+          if (tookMs > counters.l2LatencyMaxMs) counters.l2LatencyMaxMs = tookMs;
+          resolve(reply);
+        },
+        (error: Error) => {
+          if (!this.#finish(operation)) return;
+          counters.l2Errors++;
+          reject(error);
+          this.#onError(error);
+        },
+      );
+    });
+  }
+
+  #finish(operation: Operation): boolean {
+    this.#silentSinceMs = this.#options.clock.now();
+    if (!this.#inFlight.delete(operation)) return false;
+    this.#options.clock.clearTimeout(operation.timer);
+    if (operation.isOverdue) this.#overdue--;
+    if (this.#inFlight.size === 0) this.#onIdle?.();
+    return true;
+  }
+
+  #onLate(operation: Operation, isHard: boolean): void {
+    // The answer may have arrived while this process was busy: let it be read first.
+    setImmediate(() => {
+      if (!this.#inFlight.has(operation)) return;
+      if (isHard) {
+        this.fail('no answer in time');
+        return;
+      }
+      const { clock, hardDeadlineMs, onSlow, softDeadlineMs } = this.#options;
+      operation.isOverdue = true;
+      this.#overdue++;
+      operation.timer = clock.setTimeout(
+        () => this.#onLate(operation, true),
+        hardDeadlineMs - softDeadlineMs,
+      );
+      onSlow(this);
+    });
+  }
+
+  #onError(error: Error): void {
+    // Demoted to a replica, or asked for what another node has: find the right server again.
+    if (/^(READONLY|MASTERDOWN|LOADING|MOVED|CLUSTERDOWN)/.test(error.message)) {
+      this.fail(error.message);
+      if (/^(READONLY|MASTERDOWN)/.test(error.message)) this.connection.disconnect(true);
+    }
+  }
+
+  /** Gives up what is under way and stops asking, until a probe has brought it back. */
+  fail(reason: string): void {
+    const { clock, counters, onState } = this.#options;
+    const operations = [...this.#inFlight];
+    this.#inFlight.clear();
+    this.#onIdle?.();
+    this.#overdue = 0;
+    const wasDown = this.#state === 'down';
+    this.#state = 'down';
+    for (const operation of operations) {
+      clock.clearTimeout(operation.timer);
+      counters.l2Errors++;
+      operation.reject(new LinkLost(reason));
+    }
+    if (wasDown || this.#isClosed) return;
+    this.#breaker.trip();
+    this.#silentSinceMs = clock.now();
+    onState(this, reason);
+    this.#scheduleProbe();
+  }
+
+  /** What is known of the server's data can't be trusted any more: find out again before anything else. */
+  distrust(reason: string): void {
+    if (this.#state !== 'up') return;
+    this.fail(reason);
+    this.#breaker.reset();
+    this.#tryRecovery();
+  }
+
+  #connect(): void {
+    if (this.connection.status === 'wait' || this.connection.status === 'end') {
+      this.connection.connect().catch(() => {});
+    }
+  }
+
+  #scheduleProbe(): void {
+    const { clock } = this.#options;
+    if (this.#probeTimer !== undefined || this.#isClosed) return;
+    this.#probeTimer = clock.setTimeout(() => {
+      this.#probeTimer = undefined;
+      if (this.#state === 'up' || this.#isClosed) return;
+      this.#tryRecovery();
+      this.#scheduleProbe();
+    }, PROBE_MS);
+    this.#probeTimer.unref();
+  }
+
+  #tryRecovery(): void {
+    if (this.#state !== 'down' || this.#isClosed) return;
+    const { onState, recover } = this.#options;
+    if (this.connection.status !== 'ready') {
+      this.#connect();
+      this.#replaceIfSilent();
+      return;
+    }
+    const permit = this.#breaker.tryEnter();
+    if (permit === 0) return;
+    this.#state = 'recovering';
+    const attempt = async (): Promise<void> => {
+      await Promise.all(Object.values(scripts).map((script) => this.send('SCRIPT', ['LOAD', script.source])));
+      // What is queued meanwhile must not be overtaken by the first read: nothing may come in between.
+      do await recover(this);
+      while (!this.#options.isInStep(this));
+      if (this.#state !== 'recovering') throw new LinkLost('lost while recovering');
+      this.#state = 'up';
+      this.#breaker.recordSuccess(permit);
+      onState(this, 'recovered');
+    };
+    attempt().catch((error: Error) => {
+      this.#breaker.recordFailure(permit);
+      if (this.#state === 'recovering') this.fail(error.message);
+      this.#replaceIfSilent();
+      this.#scheduleProbe();
+    });
+  }
+
+  #replaceIfSilent(): void {
+    const { clock } = this.#options;
+    const nowMs = clock.now();
+    if (nowMs - this.#silentSinceMs < RECONNECT_AFTER_MS) return;
+    this.#silentSinceMs = nowMs;
+    this.connection.disconnect(true);
+  }
+
+  /** Waits for what is under way, within the deadline, and disconnects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#options.clock.clearTimeout(this.#probeTimer);
+    if (this.#inFlight.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.fail('closed');
+    this.connection.disconnect();
+  }
+}

@@ -1,0 +1,230 @@
+import { randomBytes } from 'node:crypto';
+import type { Milliseconds } from '@hotpath/core';
+import { events } from '../events.ts';
+import type { Counters } from './counters.ts';
+import type { Envelopes, Opened } from './envelope.ts';
+import type { Leases } from './leases.ts';
+import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
+import type { ServerTime, Shard } from './shard.ts';
+import type { SharedReader } from './tier.ts';
+
+/** Up to this many reads of a turn go through a script that gives leases with the answer; more go as an MGET, which is cheaper for Redis. */
+const SCRIPT_READS = 16;
+const LARGEST_BATCH = 512;
+const TOKEN_DIGITS = 6;
+
+/** What the scripts say in place of a value. */
+const LEASED = 0;
+const GRANTED = 1;
+
+interface ReadBatchesOptions {
+  readonly envelopes: Envelopes;
+  readonly counters: Counters;
+  readonly leases: Leases;
+  readonly leaseMs: Milliseconds;
+  readonly namespace: string;
+  readonly serverTime: ServerTime;
+}
+
+class Batch {
+  readonly readers: readonly SharedReader[];
+  readonly token: string;
+  readonly headAtSend: number;
+  isReleased = false;
+  constructor(readers: readonly SharedReader[], token: string, headAtSend: number) {
+    this.readers = readers;
+    this.token = token;
+    this.headAtSend = headAtSend;
+  }
+}
+
+/** Gathers the reads of one turn of the event loop into one command a shard, and hands out the answers. */
+export class ReadBatches {
+  readonly #options: ReadBatchesOptions;
+  readonly #gathered = new Map<Shard, SharedReader[]>();
+  readonly #underWay = new Map<Shard, Set<Batch>>();
+  /** Tokens of this process begin with this: ten digits drawn at random. */
+  readonly #tokenStart = randomBytes(8)
+    .toString('base64url')
+    .slice(0, 16 - TOKEN_DIGITS);
+  #tokens = 0;
+
+  constructor(options: ReadBatchesOptions) {
+    this.#options = options;
+  }
+
+  add(shard: Shard, reader: SharedReader): void {
+    const readers = this.#gathered.get(shard);
+    if (readers !== undefined) {
+      readers.push(reader);
+      return;
+    }
+    this.#gathered.set(shard, [reader]);
+    setImmediate(() => this.#flush(shard));
+  }
+
+  /** Nobody need wait any longer for what was asked. */
+  releaseAll(shard: Shard): void {
+    for (const batch of this.#underWay.get(shard) ?? []) this.#release(shard, batch);
+  }
+
+  #release(shard: Shard, batch: Batch): void {
+    if (batch.isReleased) return;
+    batch.isReleased = true;
+    this.#underWay.get(shard)?.delete(batch);
+    for (const reader of batch.readers) reader.onShared('away', undefined, '');
+  }
+
+  #flush(shard: Shard): void {
+    const readers = this.#gathered.get(shard) ?? [];
+    this.#gathered.delete(shard);
+    for (let start = 0; start < readers.length; start += LARGEST_BATCH) {
+      this.#send(shard, readers.slice(start, start + LARGEST_BATCH), readers.length <= SCRIPT_READS);
+    }
+  }
+
+  #nextToken(): string {
+    this.#tokens = (this.#tokens + 1) % 36 ** TOKEN_DIGITS;
+    return this.#tokenStart + this.#tokens.toString(36).padStart(TOKEN_DIGITS, '0');
+  }
+
+  #send(shard: Shard, readers: readonly SharedReader[], withLeases: boolean): void {
+    const { link } = shard;
+    const batch = new Batch(readers, withLeases ? this.#nextToken() : '', shard.mirror.head);
+    if (link === undefined || !link.isReadable) {
+      this.#release(shard, batch);
+      return;
+    }
+    const keys = readers.map((reader) => shard.root + reader.sharedKey);
+    let reply: Promise<unknown>;
+    if (withLeases) {
+      const wanted = readers.map((reader) => (reader.wantsLease ? '1' : '0')).join('');
+      reply = shard.run(link, scripts.read, keys, [batch.token, this.#options.leaseMs, wanted]);
+    } else reply = link.send('MGET', [shard.stateKey, ...keys]);
+    let underWay = this.#underWay.get(shard);
+    if (underWay === undefined) {
+      underWay = new Set();
+      this.#underWay.set(shard, underWay);
+    }
+    underWay.add(batch);
+    reply.then(
+      (values) => this.#onReply(shard, batch, values as (Buffer | number | null)[]),
+      () => this.#release(shard, batch),
+    );
+  }
+
+  #onReply(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
+    const standing = shard.check(values[0] as Buffer | null, batch.headAtSend);
+    if (batch.isReleased) {
+      this.#giveBack(shard, batch, values);
+      return;
+    }
+    if (standing === 'ok') {
+      this.#handOut(shard, batch, values);
+      return;
+    }
+    const { link } = shard;
+    if (standing === 'lost' || link === undefined) {
+      this.#release(shard, batch);
+      link?.distrust('data was lost');
+      return;
+    }
+    shard.sync(link).then(
+      () => {
+        if (batch.isReleased) this.#giveBack(shard, batch, values);
+        else this.#handOut(shard, batch, values);
+      },
+      () => this.#release(shard, batch),
+    );
+  }
+
+  /** Leases that came too late for those who wanted them. */
+  #giveBack(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
+    const { link } = shard;
+    for (let index = 0; index < batch.readers.length; index++) {
+      if (values[index + 1] !== GRANTED || link === undefined) continue;
+      const key = shard.root + (batch.readers[index] as SharedReader).sharedKey;
+      shard.run(link, scripts.renew, [key], [batch.token, 0]).catch(() => {});
+    }
+  }
+
+  #handOut(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
+    const { serverTime } = this.#options;
+    const { readers } = batch;
+    this.#underWay.get(shard)?.delete(batch);
+    batch.isReleased = true;
+    if (values.length > readers.length + 1) serverTime.learn(Number(values[readers.length + 1]));
+    const nowMs = serverTime.now();
+    const retried: SharedReader[] = [];
+    for (let index = 0; index < readers.length; index++) {
+      const reader = readers[index] as SharedReader;
+      const value = values[index + 1];
+      if (value instanceof Buffer) {
+        if (value.byteLength === HEAD_BYTES)
+          reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
+        else this.#open(shard, reader, value, nowMs);
+      } else if (value === GRANTED) this.#grant(shard, reader, batch.token);
+      else if (value === LEASED) reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
+      else if (value === null && reader.wantsLease) retried.push(reader);
+      else reader.onShared('missing', undefined, '');
+    }
+    // They were read without a lease: once more, with one.
+    if (retried.length > 0) this.#send(shard, retried, true);
+  }
+
+  #grant(shard: Shard, reader: SharedReader, token: string): void {
+    this.#options.leases.hold(shard, reader.sharedKey, token);
+    reader.onShared('granted', undefined, token);
+  }
+
+  #open(shard: Shard, reader: SharedReader, bytes: Buffer, nowMs: Milliseconds): void {
+    const { counters, envelopes, namespace } = this.#options;
+    let opened: Opened;
+    try {
+      opened = envelopes.open(bytes, HEAD_BYTES);
+    } catch (error) {
+      counters.corrupt++;
+      if (events.corruptEntry.hasSubscribers) {
+        const reason = error instanceof Error ? error.message : String(error);
+        events.corruptEntry.publish({ namespace, key: reader.readableKey, reason });
+      }
+      if (reader.wantsLease) this.acquire(shard, reader, true);
+      else reader.onShared('missing', undefined, '');
+      return;
+    }
+    const sequence = bytes.readDoubleBE(SEQUENCE_OFFSET);
+    if (shard.mirror.invalidates(sequence, opened.tags, reader.readableKey)) {
+      reader.onShared(reader.wantsLease ? 'invalid' : 'missing', undefined, '');
+      return;
+    }
+    const ageMs = Math.max(0, nowMs - bytes.readDoubleBE(STORED_AT_OFFSET));
+    const { value, tags, lifetime } = opened;
+    reader.onShared('hit', { value, tags, lifetime, ageMs, bytes: bytes.byteLength }, '');
+  }
+
+  /** Asks for the lease to replace what is there; by force, where it can't be read. */
+  acquire(shard: Shard, reader: SharedReader, isForced: boolean): void {
+    const { link } = shard;
+    if (link === undefined || !link.isReadable) {
+      reader.onShared('away', undefined, '');
+      return;
+    }
+    const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
+    const underWay = this.#underWay.get(shard);
+    underWay?.add(batch);
+    const args = [batch.token, this.#options.leaseMs, isForced ? '1' : '0'];
+    shard.run(link, scripts.acquire, [shard.root + reader.sharedKey], args).then(
+      (answer) => {
+        if (batch.isReleased) {
+          this.#giveBack(shard, batch, [null, answer as number]);
+          return;
+        }
+        batch.isReleased = true;
+        underWay?.delete(batch);
+        if (answer === GRANTED) this.#grant(shard, reader, batch.token);
+        else reader.onShared(answer === LEASED ? 'leased' : 'missing', undefined, '');
+      },
+      () => this.#release(shard, batch),
+    );
+  }
+}
