@@ -138,10 +138,11 @@ export class Attempt extends Waiter implements Exchange {
     return true;
   }
 
-  /** Takes a connection if there is a free one; `false`, without waiting, when there is none. */
+  /** As `start`, but only where it would not have to wait for a place; `false` otherwise. */
   startIfFree(): boolean {
-    const connection = this.#engine.pool.take(this.target.pool, this.startedMs);
-    if (connection === undefined) return false;
+    const { pool } = this.#engine;
+    const connection = pool.take(this.target.pool, this.startedMs);
+    if (connection === undefined) return pool.hasPlaceFor(this.target.pool) && this.start();
     this.#sendOn(connection);
     return true;
   }

@@ -162,8 +162,11 @@ export class Call extends WheelTimer implements AttemptOwner {
   next(nowMs: Milliseconds = this.engine.clock.now(), admitted: boolean = false): void {
     const { bases } = this.target;
     if (bases !== undefined && this.redirects === 0) {
+      // A request must not count against the server that it is on its way to leave.
+      this.origin.active--;
       this.#base = bases.pick(this.#base);
-      this.#aimAt(this.#base.origin);
+      this.origin = this.#base.origin;
+      this.origin.active++;
       this.path = joinPath(this.#base.path, this.target.path);
     }
     const { origin } = this;

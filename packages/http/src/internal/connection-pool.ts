@@ -73,6 +73,12 @@ export class ConnectionPool {
     return origin.waiters.size === 0 ? this.#takeWithRoom(origin, nowMs) : undefined;
   }
 
+  /** Whether a connection to this origin could be made at once, and for nobody else. */
+  hasPlaceFor(origin: OriginPool): boolean {
+    const { maxConnections, maxConnectionsPerOrigin } = this.#options;
+    return this.#waiting.size === 0 && this.#open < maxConnections && origin.open < maxConnectionsPerOrigin;
+  }
+
   /** Queues a waiter; `false` when its origin's queue is full. */
   enqueue(origin: OriginPool, waiter: Waiter): boolean {
     origin.waiters.push(waiter);

@@ -112,7 +112,7 @@ export function toFailure(raw: unknown, details: HttpErrorDetails): Failure {
     return { error, isTransient: true, countsAgainstOrigin: true };
   }
   const code = codeOf(raw);
-  if (PROTOCOL_CODES.has(code) || code.startsWith('HPE_') || code === 'UND_ERR') {
+  if (PROTOCOL_CODES.has(code) || (raw as Error | undefined)?.name === 'HTTPParserError') {
     const message = `the answer is broken: ${messageOf(raw)}`;
     const error = new HttpCorruptError('HOTPATH_HTTP_BAD_RESPONSE', message, withCause);
     return { error, isTransient: true, countsAgainstOrigin: true };

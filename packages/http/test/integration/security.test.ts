@@ -1,0 +1,300 @@
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { createHttpClient, type HttpClientOptions } from '../../src/index.ts';
+import { type Echo, echo, failureOf, startHttp, startHttps, startTcp, tls } from '../support/servers.ts';
+
+describe('redirects', () => {
+  const secrets = { 'x-api-key': 'secret', authorization: 'Bearer secret', cookie: 'a=b', 'x-public': 'yes' };
+
+  async function redirecting(status: number, location: (from: string) => string) {
+    return startHttp((request, response) => {
+      if (request.url === '/from')
+        response.writeHead(status, { location: location(request.headers.host ?? '') }).end();
+      else echo(request, response);
+    });
+  }
+
+  it('are not followed unless asked for', async () => {
+    await using server = await redirecting(302, () => '/to');
+    await using client = createHttpClient({ baseUrl: server.url });
+    expect(await client.get('/from')).toMatchObject({ status: 302, headers: { location: '/to' } });
+  });
+
+  it('keep their headers on the same origin', async () => {
+    await using server = await redirecting(302, () => '/to?x=1');
+    await using client = createHttpClient({ baseUrl: server.url, redirect: true });
+    const { url, headers } = await client.getJson<Echo>('/from', { headers: secrets });
+    expect(url).toBe('/to?x=1');
+    expect(headers).toMatchObject(secrets);
+  });
+
+  it('lose every header that is not allowed by name on another origin (undici keeps x-api-key)', async () => {
+    await using target = await startHttp(echo);
+    await using server = await redirecting(307, () => `${target.url}/to`);
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      redirect: { forwardHeaders: ['X-Public'] },
+    });
+    const { headers } = await client.getJson<Echo>('/from', { headers: secrets });
+    expect(headers['x-public']).toBe('yes');
+    for (const name of ['x-api-key', 'authorization', 'cookie']) expect(headers).not.toHaveProperty(name);
+  });
+
+  it('never lead from https to http', async () => {
+    await using plain = await startHttp(echo);
+    await using server = await startHttps((_request, response) => {
+      response.writeHead(302, { location: `${plain.url}/` }).end();
+    });
+    await using client = createHttpClient({ redirect: true, tls: { ca: tls.cert } });
+    const error = await failureOf(client.get(`${server.url}/`));
+    expect(error).toMatchObject({ code: 'HOTPATH_HTTP_REDIRECT_REFUSED', status: 302 });
+    expect(plain.accepted).toBe(0);
+  });
+
+  it('end after five, and in a circle', async () => {
+    await using server = await startHttp((_request, response) =>
+      response.writeHead(302, { location: '/again' }).end(),
+    );
+    await using client = createHttpClient({ baseUrl: server.url, redirect: true });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_REDIRECT_REFUSED');
+    expect(client.stats().origins[server.url]?.dispatched).toBe(6);
+  });
+
+  it('turn a POST into a GET at 303, and keep it at 307', async () => {
+    for (const [status, method, body] of [
+      [303, 'GET', ''],
+      [307, 'POST', 'x'],
+    ] as const) {
+      await using server = await redirecting(status, () => '/to');
+      await using client = createHttpClient({ baseUrl: server.url, redirect: true });
+      const response = await client.post('/from', { body: 'x', headers: { 'content-type': 'text/plain' } });
+      expect(response.json<Echo>()).toMatchObject({ method, body });
+    }
+  });
+
+  it('are checked by the guard at each hop', async () => {
+    await using server = await redirecting(302, () => 'http://169.254.169.254/latest/meta-data');
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      redirect: true,
+      retry: false,
+      ssrfGuard: { allow: ['127.0.0.1'] },
+    });
+    expect((await failureOf(client.get('/from'))).code).toBe('HOTPATH_HTTP_ADDRESS_REFUSED');
+  });
+});
+
+describe('the guard against requests to the inside', () => {
+  const guarded: HttpClientOptions = { ssrfGuard: true, retry: false };
+
+  for (const url of [
+    'http://127.0.0.1/',
+    'http://2130706433/',
+    'http://0x7f.1/',
+    'http://017700000001/',
+    'http://0/',
+    'http://10.0.0.1/',
+    'http://169.254.169.254/latest/meta-data',
+    'http://100.100.100.200/',
+    'http://168.63.129.16/',
+    'http://192.168.1.1/',
+    'http://[::1]/',
+    'http://[::ffff:127.0.0.1]/',
+    'http://[::ffff:a9fe:a9fe]/',
+    'http://[fd00:ec2::254]/',
+    'http://[fe80::1]/',
+    'http://[64:ff9b::7f00:1]/',
+    'http://[2002:7f00:1::]/',
+    'http://255.255.255.255/',
+  ]) {
+    it(`refuses ${url} (undici's look-up never sees a literal)`, async () => {
+      await using client = createHttpClient(guarded);
+      expect(await failureOf(client.get(url))).toMatchObject({
+        code: 'HOTPATH_HTTP_ADDRESS_REFUSED',
+        family: 'rejected',
+        phase: 'connect',
+      });
+    });
+  }
+
+  it('refuses a name that resolves to the inside, also when only one of its addresses does', async () => {
+    await using client = createHttpClient({
+      ...guarded,
+      dns: {
+        resolve: (_host, callback) =>
+          callback(null, [
+            { address: '93.184.216.34', family: 4 },
+            { address: '127.0.0.1', family: 4 },
+          ]),
+      },
+    });
+    expect((await failureOf(client.get('http://rebind.test/'))).code).toBe('HOTPATH_HTTP_ADDRESS_REFUSED');
+    await using local = createHttpClient(guarded);
+    expect((await failureOf(local.get('http://localhost/'))).code).toBe('HOTPATH_HTTP_ADDRESS_REFUSED');
+  });
+
+  it('lets through what is allowed, but not what is denied', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({
+      ssrfGuard: { allow: ['127.0.0.0/8'], deny: ['127.0.0.2'] },
+      retry: false,
+    });
+    expect((await client.get(`${server.url}/`)).status).toBe(200);
+    expect((await failureOf(client.get(`http://127.0.0.2:${server.port}/`))).code).toBe(
+      'HOTPATH_HTTP_ADDRESS_REFUSED',
+    );
+  });
+});
+
+describe('size caps and encodings', () => {
+  it('refuse a body that says it is too large, and one that does not say', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/says') response.setHeader('content-length', 2_000);
+      response.end('x'.repeat(2_000));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, maxResponseBytes: 1_000 });
+    for (const path of ['/says', '/does-not']) {
+      expect(await failureOf(client.get(path))).toMatchObject({
+        code: 'HOTPATH_HTTP_TOO_LARGE',
+        family: 'corrupt',
+      });
+    }
+    expect((await client.get('/says', { maxResponseBytes: 2_000 })).bytes).toHaveLength(2_000);
+  });
+
+  const text = JSON.stringify({ value: 'x'.repeat(5_000) });
+  for (const [name, encode] of Object.entries({
+    gzip: gzipSync,
+    br: brotliCompressSync,
+    zstd: zstdCompressSync,
+    deflate: deflateSync,
+    'deflate, gzip': (bytes: string) => gzipSync(deflateRawSync(bytes)),
+  })) {
+    it(`undo ${name}`, async () => {
+      await using server = await startHttp((_request, response) => {
+        response.setHeader('content-encoding', name);
+        response.end(encode(text));
+      });
+      await using client = createHttpClient({ baseUrl: server.url });
+      expect(await client.getJson('/')).toEqual(JSON.parse(text));
+      expect(await failureOf(client.getJson('/', { maxResponseBytes: 1_000 }))).toMatchObject({
+        code: 'HOTPATH_HTTP_TOO_LARGE',
+      });
+    });
+  }
+
+  it('refuse a bomb, more than five encodings, an unknown one and broken data', async () => {
+    const bomb = gzipSync(Buffer.alloc(50 * 1024 * 1024));
+    await using server = await startHttp((request, response) => {
+      const path = request.url ?? '';
+      if (path === '/bomb') response.setHeader('content-encoding', 'gzip').end(bomb);
+      else if (path === '/six')
+        response.setHeader('content-encoding', 'gzip,'.repeat(5).concat('gzip')).end('x');
+      else if (path === '/unknown') response.setHeader('content-encoding', 'rot13').end('x');
+      else response.setHeader('content-encoding', 'gzip').end('no gzip');
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    expect((await failureOf(client.get('/bomb'))).code).toBe('HOTPATH_HTTP_TOO_LARGE');
+    for (const path of ['/six', '/unknown', '/broken']) {
+      expect((await failureOf(client.get(path))).code).toBe('HOTPATH_HTTP_BAD_ENCODING');
+    }
+  });
+
+  it('refuse a head that is too large', async () => {
+    await using server = await startTcp((socket) =>
+      socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)),
+    );
+    await using client = createHttpClient({ baseUrl: server.url, retry: false });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_BAD_RESPONSE');
+  });
+});
+
+describe('requests', () => {
+  it('can not be given framing headers, line breaks or foreign hosts', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url });
+    for (const name of [
+      'Content-Length',
+      'transfer-encoding',
+      'Connection',
+      'Keep-Alive',
+      'Upgrade',
+      'Host',
+      'TE',
+      'Trailer',
+      'Expect',
+    ]) {
+      const error = await failureOf(client.post('/', { body: 'x', headers: { [name]: '1' } }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain(name.toLowerCase());
+    }
+    for (const headers of [{ 'x-a': 'b\r\nx-c: d' }, { 'x a': 'b' }, { 'x-a': 'b\0' }, { '': 'b' }]) {
+      expect(await failureOf(client.get('/', { headers }))).toBeInstanceOf(TypeError);
+    }
+    expect(server.accepted).toBe(0);
+  });
+
+  it('have each header once, whatever its spelling', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      headers: { 'X-Team': 'a', 'User-Agent': 'me' },
+    });
+    const { headers } = await client.getJson<Echo>('/', {
+      headers: { 'x-TEAM': 'b', Accept: 'text/x', 'user-agent': undefined },
+    });
+    expect(headers).toMatchObject({ 'x-team': 'b', accept: 'text/x' });
+    expect(headers).not.toHaveProperty('user-agent');
+  });
+
+  it('are stamped with the governing hash, which they can not change', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url, governance: { hash: 'cdd01ef066bc6cf2' } });
+    expect((await client.getJson<Echo>('/')).headers['x-constitutional-hash']).toBe('cdd01ef066bc6cf2');
+    for (const value of ['other', undefined]) {
+      expect(
+        await failureOf(client.get('/', { headers: { 'X-Constitutional-Hash': value } })),
+      ).toBeInstanceOf(TypeError);
+    }
+  });
+
+  it('can not leave the path of the base URL, nor its origin', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: `${server.url}/v1/` });
+    expect((await client.getJson<Echo>('policies/7?a=b')).url).toBe('/v1/policies/7?a=b');
+    expect((await client.getJson<Echo>('/x/../y')).url).toBe('/v1/y');
+    expect((await client.getJson<Echo>('/ü#fragment')).url).toBe('/v1/%C3%BC');
+    for (const url of ['/../admin', '/a/../../admin', '/%2e%2e/admin', '/..\\admin', '//evil.test/x']) {
+      expect(await failureOf(client.get(url)), url).toBeInstanceOf(TypeError);
+    }
+    expect(await failureOf(client.get('ftp://example.com/'))).toBeInstanceOf(TypeError);
+  });
+
+  it('show neither credentials nor query in errors', async () => {
+    await using server = await startHttp((_request, response) => response.writeHead(400).end('the body'));
+    await using client = createHttpClient({});
+    const error = await failureOf(
+      client.get(`http://user:password@127.0.0.1:${server.port}/path?token=secret`),
+    );
+    const shown = `${JSON.stringify(error)} ${error.message} ${error.stack}`;
+    expect(error.url).toBe(`${server.url}/path`);
+    for (const secret of ['password', 'secret', 'the body']) expect(shown).not.toContain(secret);
+    expect((error.response as { body: string }).body).toBe('the body');
+  });
+
+  it('have no body with GET and HEAD, and only one', async () => {
+    await using client = createHttpClient({ baseUrl: 'http://127.0.0.1:1' });
+    expect(await failureOf(client.get('/', { body: 'x' }))).toBeInstanceOf(TypeError);
+    expect(await failureOf(client.post('/', { body: 'x', json: 1 }))).toBeInstanceOf(TypeError);
+    expect(await failureOf(client.request({ url: '/', method: 'GET /x HTTP/1.1\r\n' }))).toBeInstanceOf(
+      TypeError,
+    );
+  });
+
+  it('name a wrong option', async () => {
+    await using client = createHttpClient({ baseUrl: 'http://127.0.0.1:1' });
+    expect((await failureOf(client.get('/', { priority: 12 }))).message).toContain("'priority'");
+    expect((await failureOf(client.get('/', { timeoutMs: -1 }))).message).toContain("'timeoutMs'");
+    expect((await failureOf(client.get('/', { timeoutMs: Number.NaN }))).message).toContain("'timeoutMs'");
+  });
+});

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import { createHttpClient } from '../../src/index.ts';
+import { type Echo, echo, failureOf, startHttp, startTcp, until } from '../support/servers.ts';
+
+describe('coalescing', () => {
+  async function slowServer() {
+    let requests = 0;
+    const server = await startHttp((request, response) => {
+      requests++;
+      setTimeout(() => echo(request, response), 40);
+    });
+    return { server, requests: () => requests };
+  }
+
+  it('lets identical GETs in flight share one exchange, with a result of its own for each', async () => {
+    const { server, requests } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const [first, second] = await Promise.all([
+      client.getJson<Echo>('/a'),
+      client.getJson<Echo>('/a'),
+      client.get('/b'),
+    ]);
+    expect(first).toEqual(second);
+    expect(first).not.toBe(second);
+    expect(requests()).toBe(2);
+    await client.getJson('/a');
+    expect(requests()).toBe(3);
+  });
+
+  it('does not share between credentials, but does between traces', async () => {
+    const { server, requests } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const get = (headers: Record<string, string>) => client.getJson<Echo>('/', { headers });
+    const traceparent = (digit: string) => `00-${digit.repeat(32)}-${digit.repeat(16)}-01`;
+    const [a, b] = await Promise.all([
+      get({ authorization: 'a' }),
+      get({ authorization: 'b' }),
+      client.getJson('/', { trace: { traceparent: traceparent('1') } }),
+      client.getJson('/', { trace: { traceparent: traceparent('2') } }),
+    ]);
+    expect([a.headers.authorization, b.headers.authorization]).toEqual(['a', 'b']);
+    expect(requests()).toBe(3);
+  });
+
+  it('leaves the second whole when the first is aborted (undici rejects both)', async () => {
+    const { server, requests } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const abort = new AbortController();
+    const first = failureOf(client.getJson('/', { signal: abort.signal }));
+    const second = client.getJson('/');
+    await until(() => requests() === 1);
+    abort.abort(new Error('first only'));
+    expect((await first).message).toBe('first only');
+    expect(await second).toMatchObject({ url: '/' });
+    expect(requests()).toBe(1);
+  });
+
+  it('gives the exchange up when the last has left, and begins anew for the next', async () => {
+    let closed = 0;
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      if (++requests > 1) echo(request, response);
+      response.on('close', () => closed++);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const abort = new AbortController();
+    const both = [1, 2].map(() => failureOf(client.getJson('/', { signal: abort.signal })));
+    await until(() => requests === 1);
+    abort.abort();
+    await Promise.all(both);
+    await until(() => closed === 1);
+    expect(await client.getJson('/')).toMatchObject({ url: '/' });
+  });
+
+  it('keeps each to its own deadline', async () => {
+    const { server } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const short = failureOf(client.getJson('/', { timeoutMs: 10 }));
+    const long = client.getJson('/', { timeoutMs: 5_000 });
+    expect((await short).code).toBe('HOTPATH_HTTP_TIMEOUT');
+    expect(await long).toMatchObject({ url: '/' });
+  });
+});
+
+describe('hedging', () => {
+  it('takes whichever of two tries is first, and only for what may be sent twice', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      const isSlow = ++requests % 2 === 1;
+      setTimeout(() => echo(request, response), isSlow ? 400 : 0);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, hedge: { delayMs: 20, maxRatio: 1 } });
+    // The hedge needs a free connection.
+    await Promise.all([client.getJson('/'), client.getJson('/')]);
+    requests = 0;
+    const before = client.stats().origins[server.url]?.hedges ?? 0;
+    const startMs = performance.now();
+    expect(await client.getJson('/')).toMatchObject({ url: '/' });
+    expect(performance.now() - startMs).toBeLessThan(350);
+    expect(client.stats().origins[server.url]?.hedges).toBe(before + 1);
+    requests = 0;
+    await client.postJson('/', {});
+    expect(requests).toBe(1);
+  });
+
+  it('keeps to its budget', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      setTimeout(() => echo(request, response), 15);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, hedge: { delayMs: 0, maxRatio: 0.1 } });
+    await Promise.all(Array.from({ length: 10 }, () => client.getJson('/')));
+    for (let index = 0; index < 90; index++) await client.getJson('/');
+    expect(requests).toBeLessThanOrEqual(113);
+  });
+
+  it('leaves a failed first to its second', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      if (++requests === 3) setTimeout(() => request.socket.destroy(), 40);
+      else setTimeout(() => echo(request, response), requests === 4 ? 60 : 20);
+    });
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      retry: false,
+      hedge: { delayMs: 20, maxRatio: 1 },
+    });
+    await Promise.all([client.getJson('/', { hedge: false }), client.getJson('/', { hedge: false })]);
+    expect(await client.getJson('/')).toMatchObject({ url: '/' });
+    expect(requests).toBe(4);
+  });
+});
+
+describe('several base URLs', () => {
+  it('are all used, behind their own paths', async () => {
+    await using one = await startHttp(echo);
+    await using two = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: [`${one.url}/one`, `${two.url}/two`] });
+    const seen = new Set<string>();
+    for (let index = 0; index < 40; index++) seen.add((await client.getJson<Echo>('/x')).url);
+    expect([...seen].sort()).toEqual(['/one/x', '/two/x']);
+  });
+
+  it('go on when one is down, and leave it alone after five failures', async () => {
+    await using good = await startHttp(echo);
+    const bad = await startTcp((socket) => socket.destroy());
+    await using _ = bad;
+    await using client = createHttpClient({
+      baseUrl: [good.url, bad.url],
+      retry: { baseMs: 1 },
+      breaker: false,
+    });
+    for (let index = 0; index < 60; index++) expect(await client.getJson('/')).toMatchObject({ url: '/' });
+    expect(client.stats().origins[bad.url]?.failures).toBe(5);
+  });
+
+  it('never leaves all of them alone', async () => {
+    let requests = 0;
+    const broken: import('node:http').RequestListener = (_request, response) => {
+      requests++;
+      response.writeHead(500).end();
+    };
+    await using one = await startHttp(broken);
+    await using two = await startHttp(broken);
+    await using client = createHttpClient({ baseUrl: [one.url, two.url], breaker: false });
+    for (let index = 0; index < 50; index++) expect((await failureOf(client.get('/'))).status).toBe(500);
+    expect(requests).toBe(50);
+  });
+
+  it('prefers the less busy one', async () => {
+    await using slow = await startHttp((request, response) => setTimeout(() => echo(request, response), 50));
+    await using fast = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: [slow.url, fast.url] });
+    let left = 300;
+    const caller = async (): Promise<void> => {
+      while (left-- > 0) await client.get('/');
+    };
+    await Promise.all(Array.from({ length: 8 }, caller));
+    const { origins } = client.stats();
+    expect(origins[fast.url]!.dispatched).toBeGreaterThan(2 * origins[slow.url]!.dispatched);
+  });
+});
