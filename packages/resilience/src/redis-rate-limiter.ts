@@ -85,6 +85,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
   readonly #time: TimeSource;
   readonly #leases: KeyTable<KeyLease<Take>>;
   readonly #holding = new Set<KeyLease<Take>>();
+  readonly #asking = new Set<Promise<void>>();
   readonly #deadline: TimeoutPolicy;
   readonly #breaker: CircuitBreaker;
   readonly #share: Gcra;
@@ -202,6 +203,8 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
         take.reject(closedError('rate limiter', this.name));
       }
     }
+    // What is under way may still bring units, and they are to go back as well.
+    await Promise.all(this.#asking);
     await Promise.all([...this.#holding].map((lease) => this.#giveBack(lease)));
   }
 
@@ -232,7 +235,10 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     this.#pending -= takes.length;
     const wanted = takes.filter((take) => take.wanted);
     const extra = maxLease > 0 && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
-    if (wanted.length > 0 || extra > 0) void this.#ask(lease, wanted, extra);
+    if (wanted.length > 0 || extra > 0) {
+      const asking = this.#ask(lease, wanted, extra).finally(() => this.#asking.delete(asking));
+      this.#asking.add(asking);
+    }
     if (lease.pending.length > 0) this.#flushSoon(lease);
   }
 

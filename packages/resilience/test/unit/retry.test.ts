@@ -1,0 +1,246 @@
+import { RejectedError } from '@hotpath/core';
+import { createVirtualClock } from '@hotpath/core/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  circuitBreaker,
+  exponentialBackoff,
+  parseRetryAfter,
+  pipeline,
+  type RetryOptions,
+  retry,
+  retryBudget,
+  timeout,
+} from '../../src/index.ts';
+
+const failure = new Error('failed');
+
+function setUp(options: RetryOptions = {}) {
+  const clock = createVirtualClock();
+  const startsMs: number[] = [];
+  const policy = retry({ clock, attempts: 3, backoff: () => 100, ...options });
+  const failing =
+    (error: unknown = failure) =>
+    () => {
+      startsMs.push(clock.now());
+      return Promise.reject(error);
+    };
+  return { clock, policy, startsMs, failing };
+}
+
+describe('exponentialBackoff', () => {
+  it('never exceeds its maximum, nor overflows, whatever the attempt and the chance', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1_000 }),
+        fc.double({ min: 0, max: 0.999_999, noNaN: true }),
+        fc.constantFrom('full' as const, 'equal' as const, 'none' as const),
+        (attempt, chance, jitter) => {
+          const backoff = exponentialBackoff({ baseMs: 1_000, maxMs: 30_000, jitter, random: () => chance });
+          const delayMs = backoff(attempt);
+          expect(delayMs).toBeGreaterThanOrEqual(0);
+          expect(delayMs).toBeLessThanOrEqual(30_000);
+          // The slow, obvious model: doubling by addition.
+          let upperMs = 1_000;
+          for (let each = 1; each < attempt; each++) upperMs = Math.min(30_000, upperMs + upperMs);
+          const floor = { full: 0, equal: 0.5, none: 1 }[jitter];
+          expect(delayMs).toBeCloseTo(upperMs * (floor + (1 - floor) * chance), 6);
+        },
+      ),
+    );
+    expect(exponentialBackoff({ baseMs: 0 })(5_000)).toBe(0);
+  });
+});
+
+describe('retry', () => {
+  it('tries as often as it says, then rethrows the last error untouched', async () => {
+    const { clock, policy, startsMs } = setUp();
+    const errors = [new Error('first'), new Error('second'), new Error('third')];
+    const call = policy.execute(({ attempt }) => {
+      startsMs.push(clock.now());
+      return Promise.reject(errors[attempt - 1]);
+    });
+    const rejected = expect(call).rejects.toBe(errors[2]);
+    await clock.advance(1_000);
+    await rejected;
+    expect(startsMs).toEqual([0, 100, 200]);
+    expect(policy.stats()).toMatchObject({ retriesTotal: 2, givenUpTotal: 1, recoveredTotal: 0 });
+  });
+
+  it('gives the value of the first try that succeeds', async () => {
+    const { clock, policy } = setUp();
+    const call = policy.execute(({ attempt }) => {
+      if (attempt < 3) throw failure;
+      return attempt;
+    });
+    await clock.advance(1_000);
+    expect(await call).toBe(3);
+    expect(policy.stats()).toMatchObject({ recoveredTotal: 1, waiting: 0 });
+  });
+
+  it.each([
+    ['retryAfterMs of the error', Object.assign(new Error(), { retryAfterMs: 700 })],
+    ['a Retry-After header in seconds', Object.assign(new Error(), { headers: { 'retry-after': '1' } })],
+    [
+      'a Retry-After date in the headers of the response',
+      Object.assign(new Error(), {
+        response: { headers: new Headers({ 'retry-after': 'Thu, 01 Jan 2026 00:00:02 GMT' }) },
+      }),
+    ],
+  ])('never tries earlier than %s asks for', async (_, error) => {
+    const { clock, policy, startsMs, failing } = setUp({ attempts: 2 });
+    const rejected = expect(policy.execute(failing(error))).rejects.toBe(error);
+    await clock.advance(5_000);
+    await rejected;
+    expect(startsMs).toEqual([
+      0,
+      [700, 1_000, 2_000][['retryAfterMs' in error, 'headers' in error, true].indexOf(true)],
+    ]);
+  });
+
+  it('gives up when it is asked to wait for too long', async () => {
+    const { policy, failing } = setUp({ maxRetryAfterMs: 500 });
+    const error = Object.assign(new Error(), { retryAfterMs: 501 });
+    await expect(policy.execute(failing(error))).rejects.toBe(error);
+    expect(policy.stats()).toMatchObject({ noTimeTotal: 1, retriesTotal: 0 });
+  });
+
+  it('does not retry what this library refused, nor what retryIf declines or throws on', async () => {
+    const { policy } = setUp();
+    const rejection = new RejectedError('HOTPATH_RATE_LIMITED', 'no');
+    await expect(policy.execute(() => Promise.reject(rejection))).rejects.toBe(rejection);
+    const broken = setUp({
+      retryIf: () => {
+        throw new Error('broken');
+      },
+    });
+    await expect(broken.policy.execute(broken.failing())).rejects.toBe(failure);
+    const declining = setUp({ retryIf: (_, attempt) => attempt < 2 });
+    const rejected = expect(declining.policy.execute(declining.failing())).rejects.toBe(failure);
+    await declining.clock.advance(1_000);
+    await rejected;
+    expect(declining.startsMs).toHaveLength(2);
+  });
+
+  it('does not begin a wait after which the deadline could not be met', async () => {
+    const { clock, policy, startsMs, failing } = setUp({ attempts: 10 });
+    const whole = pipeline(timeout(250, { clock, tickMs: 1 }), policy);
+    const rejected = expect(whole.execute(failing())).rejects.toBe(failure);
+    await clock.advance(210);
+    await rejected;
+    expect(startsMs).toEqual([0, 100, 200]);
+    expect(policy.stats().noTimeTotal).toBe(1);
+  });
+
+  it('ends its wait at once when the caller leaves, when time is over, and at close', async () => {
+    const budget = retryBudget({ minPerSecond: 100 });
+    const { clock, policy, failing } = setUp({ backoff: () => 10_000, budget });
+    const controller = new AbortController();
+    const reason = new Error('left');
+    const left = expect(policy.execute(failing(), { signal: controller.signal })).rejects.toBe(reason);
+    await clock.settle();
+    expect(policy.stats().waiting).toBe(1);
+    controller.abort(reason);
+    await left;
+    const closed = expect(policy.execute(failing())).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+    await clock.settle();
+    await policy.close();
+    await closed;
+    expect(policy.stats().waiting).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+    expect(budget.stats().reserved).toBe(0);
+  });
+
+  it('retries through an inner timeout, each try with its own signal', async () => {
+    const { clock, policy } = setUp();
+    const aborted: boolean[] = [];
+    const whole = pipeline(policy, timeout(50, { clock, tickMs: 1 }));
+    const call = whole.execute(({ signal, attempt }) => {
+      if (attempt === 3) return 'done';
+      return new Promise<string>(() => signal.addEventListener('abort', () => aborted.push(signal.aborted)));
+    });
+    await clock.advance(1_000);
+    expect(await call).toBe('done');
+    expect(aborted).toEqual([true, true]);
+  });
+
+  it('does not hammer an open circuit', async () => {
+    const { clock, policy, startsMs, failing } = setUp({ attempts: 5 });
+    const breaker = circuitBreaker({ clock, consecutiveFailures: 2 });
+    const rejected = expect(pipeline(policy, breaker).execute(failing())).rejects.toMatchObject({
+      code: 'HOTPATH_CIRCUIT_OPEN',
+    });
+    await clock.advance(10_000);
+    await rejected;
+    expect(startsMs).toHaveLength(2);
+  });
+});
+
+describe('a retry budget', () => {
+  it('is shared by the calls, and reserved before the back-off', async () => {
+    const clock = createVirtualClock();
+    const budget = retryBudget({ ratio: 0.2, minPerSecond: 0, clock });
+    const policy = retry({ attempts: 2, backoff: () => 5_000, budget, clock });
+    let tries = 0;
+    const calls = Array.from({ length: 100 }, () =>
+      policy.executeOutcome(() => {
+        tries++;
+        return Promise.reject(failure);
+      }),
+    );
+    await clock.advance(6_000);
+    await Promise.all(calls);
+    expect(tries).toBe(120);
+    expect(policy.stats()).toMatchObject({ retriesTotal: 20, noBudgetTotal: 80 });
+  });
+
+  it('holds what a slow, obvious model holds', async () => {
+    const step = fc.record({
+      pauseMs: fc.integer({ min: 0, max: 1_500 }),
+      act: fc.constantFrom('call' as const, 'reserve' as const),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+        const clock = createVirtualClock();
+        const budget = retryBudget({ ratio: 0.5, minPerSecond: 0.3, windowMs: 10_000, clock });
+        const events: { second: number; act: 'call' | 'reserve' }[] = [];
+        for (const { pauseMs, act } of steps) {
+          await clock.advance(pauseMs);
+          const second = Math.floor(clock.now() / 1_000);
+          const young = events.filter((event) => event.second > second - 10);
+          const calls = young.filter((event) => event.act === 'call').length;
+          const reserved = young.length - calls;
+          if (act === 'call') budget.recordCall();
+          const granted = act === 'reserve' && budget.tryReserve();
+          if (act === 'reserve') expect(granted).toBe(3 + 0.5 * calls - reserved >= 1);
+          if (act === 'call' || granted) events.push({ second, act });
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('takes back what was reserved and not used', () => {
+    const budget = retryBudget({ ratio: 0, minPerSecond: 0.1 });
+    expect(budget.tryReserve()).toBe(true);
+    expect(budget.tryReserve()).toBe(false);
+    budget.release();
+    expect(budget.tryReserve()).toBe(true);
+    expect(budget.stats()).toMatchObject({ reservedTotal: 1, deniedTotal: 1 });
+  });
+});
+
+describe('parseRetryAfter', () => {
+  it.each([
+    ['120', 120_000],
+    [' 0 ', 0],
+    ['Thu, 01 Jan 2026 00:00:05 GMT', 5_000],
+    ['Wed, 31 Dec 2025 00:00:00 GMT', 0],
+    ['-5', undefined],
+    ['soon', undefined],
+    ['', undefined],
+    ['9'.repeat(400), Number.MAX_SAFE_INTEGER],
+  ])('reads %j as %s', (value, expected) => {
+    expect(parseRetryAfter(value, Date.UTC(2026, 0, 1))).toBe(expected);
+  });
+});
