@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { bottleneckSchedule } from '../../src/bottleneck.ts';
+import { rateLimiter } from '../../src/index.ts';
+
+const failing = () => Promise.reject(new Error('failed'));
+
+describe('bottleneck as the waiting room', () => {
+  it('runs at once what has room, without bottleneck', async () => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 1_000, burst: 100 }));
+    let passed = 0;
+    schedule.queue.on('received', () => passed++);
+    const values = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => schedule.schedule(() => index)),
+    );
+    expect(values).toHaveLength(100);
+    expect(passed).toBe(0);
+  });
+
+  it('runs what waits in bottleneck’s order of priority, at the limiter’s pace', async () => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 100, burst: 1 }));
+    const order: number[] = [];
+    const startMs = performance.now();
+    await Promise.all(
+      [5, 9, 1, 5, 0].map((priority) => schedule.schedule(() => void order.push(priority), { priority })),
+    );
+    expect(order).toEqual([5, 0, 1, 5, 9]);
+    expect(performance.now() - startMs).toBeGreaterThanOrEqual(39);
+  });
+
+  it('is bounded before bottleneck has even queued a job', async () => {
+    const schedule = bottleneckSchedule(rateLimiter({ limit: 0.001 }), { maxWaiting: 3 });
+    await schedule.schedule(() => 1);
+    const calls = Array.from({ length: 10 }, () => schedule.schedule(() => 1));
+    const settled = Promise.allSettled(calls);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(schedule.waiting).toBe(3);
+    await schedule.close();
+    const codes = (await settled).map((result) => (result as PromiseRejectedResult).reason.code as string);
+    expect(codes.filter((code) => code === 'HOTPATH_RATE_QUEUE_FULL')).toHaveLength(7);
+    expect(codes.filter((code) => code === 'HOTPATH_CLOSED')).toHaveLength(3);
+  });
+
+  it('lets an aborted job leave at once, and gives its turn to the next one', async () => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 50, burst: 1 }));
+    await schedule.schedule(() => 1);
+    const controller = new AbortController();
+    const reason = new Error('left');
+    let ran = false;
+    const left = schedule.schedule(
+      () => {
+        ran = true;
+      },
+      { signal: controller.signal, priority: 0 },
+    );
+    const next = schedule.schedule(() => 'next');
+    controller.abort(reason);
+    await expect(left).rejects.toBe(reason);
+    expect(await next).toBe('next');
+    expect(ran).toBe(false);
+  });
+
+  it('keeps its pace when bottleneck’s settings are changed, for nothing is refilled by bottleneck', async () => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 100, burst: 1 }));
+    schedule.queue.updateSettings({ maxConcurrent: 5 });
+    const values = await Promise.all(Array.from({ length: 8 }, (_, index) => schedule.schedule(() => index)));
+    expect(values).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('passes on what a job throws, and refuses a weight that can never be', async () => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 100, burst: 2 }));
+    await schedule.schedule(() => 1, { weight: 2 });
+    await expect(schedule.schedule(failing)).rejects.toThrow('failed');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await expect(schedule.schedule(() => 1, { weight: 3 })).rejects.toMatchObject({
+      code: 'HOTPATH_RATE_LIMITED',
+    });
+    await expect(schedule.schedule(() => 1, { weight: 0 })).rejects.toThrow("'weight'");
+  });
+});
