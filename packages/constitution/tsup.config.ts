@@ -1,7 +1,14 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/fastify.ts', 'src/express.ts', 'src/undici.ts', 'src/cli.ts'],
+  entry: {
+    index: 'src/index.ts',
+    audit: 'src/audit/index.ts',
+    fastify: 'src/fastify.ts',
+    express: 'src/express.ts',
+    undici: 'src/undici.ts',
+    cli: 'src/cli.ts',
+  },
   format: 'esm',
   target: 'node22',
   dts: true,

@@ -1,2 +1,9 @@
 #!/usr/bin/env node
-process.exitCode = 2;
+import { run } from './cli/run.ts';
+
+run(process.argv.slice(2), {
+  out: (text) => process.stdout.write(`${text}\n`),
+  error: (text) => process.stderr.write(`${text}\n`),
+}).then((exitCode) => {
+  process.exitCode = exitCode;
+});

@@ -1,5 +1,5 @@
 import { AbortedError, type Clock, eventChannel, type Milliseconds, type TimerHandle } from '@hotpath/core';
-import { ConstitutionError, DriftError, type Refusal } from './errors.ts';
+import { ConstitutionError, DriftError } from './errors.ts';
 import { parseFingerprint } from './fingerprint.ts';
 import {
   FINGERPRINT_HEADER,
@@ -25,6 +25,7 @@ import {
   resolveConstitutionOptions,
   resolveRotateOptions,
 } from './options.ts';
+import type { ConstitutionStats, RefusedEvent, RotatedEvent } from './stats.ts';
 
 /**
  * What a check found.
@@ -37,30 +38,6 @@ import {
  * - `not-yet-valid`: of a version whose time has not come.
  */
 export type CheckResult = 'ok' | 'missing' | 'malformed' | 'unknown' | 'retired' | 'not-yet-valid';
-
-/** Checks since the start, by result; and rotations that took effect. */
-export interface ConstitutionStats {
-  readonly ok: number;
-  readonly missing: number;
-  readonly malformed: number;
-  readonly unknown: number;
-  readonly retired: number;
-  readonly notYetValid: number;
-  readonly rotations: number;
-}
-
-/** Published on `hotpath:constitution:refused` for every check that is not `ok`, in every mode. */
-export interface RefusedEvent {
-  readonly result: Refusal;
-  readonly mode: ConstitutionMode;
-}
-
-/** Published on `hotpath:constitution:rotated` when another version becomes the active one. */
-export interface RotatedEvent {
-  readonly from: string;
-  readonly to: string;
-  readonly version: number;
-}
 
 const refused = eventChannel<RefusedEvent>('constitution', 'refused');
 const rotated = eventChannel<RotatedEvent>('constitution', 'rotated');

@@ -8,6 +8,8 @@ import {
   resolveInboundOptions,
 } from './internal/inbound.ts';
 
+export type { InboundOptions };
+
 /** What the Express and connect middleware takes. */
 export interface ConstitutionExpressOptions extends InboundOptions {}
 
@@ -19,7 +21,7 @@ export type ConstitutionMiddleware = (
 ) => void;
 
 /**
- * Makes a middleware that checks the hash of every request that reaches it, and stamps the response.
+ * Makes a middleware that checks the hash of every request that reaches it, and stamps the responses of those it lets through.
  *
  * A request without an accepted hash is answered with 403 and a {@link ConstitutionRefusal}, unless the
  * constitution's mode lets it through. `exempt` is compared with the path as it came, query aside:

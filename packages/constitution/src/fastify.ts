@@ -5,9 +5,12 @@ import {
   checkInbound,
   type InboundOptions,
   REFUSAL_TYPE,
+  type ResolvedInboundOptions,
   refusalText,
   resolveInboundOptions,
 } from './internal/inbound.ts';
+
+export type { InboundOptions };
 
 /** What the Fastify plugin takes. */
 export interface ConstitutionFastifyOptions extends InboundOptions {}
@@ -22,7 +25,7 @@ export interface ConstitutionFastifyOptions extends InboundOptions {}
  * @example
  * await app.register(constitutionPlugin, { constitution, exempt: ['/health'] });
  *
- * @throws TypeError when an option is wrong.
+ * Registration fails with a TypeError when an option is wrong.
  */
 export const constitutionPlugin: FastifyPluginCallback<ConstitutionFastifyOptions> = (
   app: FastifyInstance,
@@ -36,7 +39,14 @@ export const constitutionPlugin: FastifyPluginCallback<ConstitutionFastifyOption
     logSerializers: ___,
     ...own
   } = given as ConstitutionFastifyOptions & Record<string, unknown>;
-  const options = resolveInboundOptions('constitutionPlugin', own);
+  let options: ResolvedInboundOptions;
+  try {
+    options = resolveInboundOptions('constitutionPlugin', own);
+  } catch (error) {
+    // Fastify loads plugins in a later turn, where what is thrown reaches nobody.
+    done(error as Error);
+    return;
+  }
   const { constitution, exempt, field } = options;
 
   const isExempt = (request: FastifyRequest): boolean => {

@@ -1,20 +1,30 @@
+export type { AuditEntry, StoredEntry } from './audit/entry.ts';
+export {
+  type AuditCheckpointEvent,
+  type AuditLog,
+  type AuditLogStats,
+  type AuditWriteFailedEvent,
+  createAuditLog,
+} from './audit/log.ts';
+export { AUDIT_LOG_DEFAULTS, type AuditLogOptions } from './audit/options.ts';
+export {
+  type PostgresAuditStoreOptions,
+  type PostgresPort,
+  postgresAuditStore,
+} from './audit/postgres-store.ts';
+export { type AuditVerification, type VerifyOptions, verifyAuditLog } from './audit/verify.ts';
+export type { AuditProblem, AuditProblemKind } from './audit/verify-segment.ts';
+export { BINDING_HEADER, type Binding, type BindingOptions, createBinding } from './binding.ts';
 export { canonicalize } from './canonicalize.ts';
 export { canonicalizeText } from './canonicalize-text.ts';
-export {
-  type CheckResult,
-  type Constitution,
-  type ConstitutionStats,
-  createConstitution,
-  type RefusedEvent,
-  type RotatedEvent,
-} from './constitution.ts';
+export { type CheckResult, type Constitution, createConstitution } from './constitution.ts';
+export { contentDigest } from './digest.ts';
 export type { DocumentSource } from './document.ts';
 export {
   AuditCorruptError,
   AuditRejectedError,
   CanonicalJsonError,
   ConstitutionError,
-  type ConstitutionErrorCode,
   type ConstitutionRefusal,
   DocumentError,
   DriftError,
@@ -22,7 +32,6 @@ export {
   refusalBody,
 } from './errors.ts';
 export {
-  FINGERPRINT_PROFILES,
   type Fingerprint,
   type FingerprintOptions,
   type FingerprintProfile,
@@ -32,11 +41,7 @@ export {
 export { FINGERPRINT_HEADER, HASH_HEADER, type HeaderSource, WARNING_HEADER } from './internal/headers.ts';
 export type { Place } from './internal/place.ts';
 export type { Instant, Version } from './internal/versions.ts';
-export {
-  type AcceptedVersion,
-  CONSTITUTION_DEFAULTS,
-  type ConstitutionMode,
-  type ConstitutionOptions,
-  type RotateOptions,
-} from './options.ts';
+export type { AcceptedVersion, ConstitutionMode, ConstitutionOptions, RotateOptions } from './options.ts';
+export { CONSTITUTION_DEFAULTS } from './options.ts';
 export { checkPinFile, type PinFile, type PinnedVersion, readPinFile } from './pin-file.ts';
+export type { ConstitutionStats, RefusedEvent, RotatedEvent } from './stats.ts';

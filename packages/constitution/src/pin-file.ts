@@ -1,5 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { describe, type Milliseconds } from '@hotpath/core';
 import { readDocument } from './document.ts';
 import { DocumentError, DriftError } from './errors.ts';
@@ -118,26 +118,6 @@ function pinnedVersion(path: string, given: unknown, where: string): PinnedVersi
   return { version, hash, fingerprint: whole, acceptFrom, activeFrom, until } as PinnedVersion;
 }
 
-/** Writes a pin file, whole or not at all. */
-export function writePinFile(path: string, pin: PinFile): void {
-  const { lockVersion, document, profile, version, hash, fingerprint: whole, ...rest } = pin;
-  const ordered = { lockVersion, document, profile, version, hash, fingerprint: whole, ...rest };
-  writeWhole(path, `${JSON.stringify(ordered, null, 2)}\n`);
-}
-
-/** Writes a file so that a reader sees the old or the new content, also after a crash. */
-export function writeWhole(path: string, content: string | Uint8Array): void {
-  const next = `${path}.${process.pid}.tmp`;
-  const file = openSync(next, 'w');
-  try {
-    writeSync(file, typeof content === 'string' ? Buffer.from(content) : content);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(next, path);
-}
-
 /**
  * Recomputes the fingerprint of a pin file's document.
  *
@@ -195,92 +175,6 @@ export function versionsOf(pin: PinFile): readonly Version[] {
   }));
 }
 
-function boundMs(moment: string | null, open: Milliseconds): Milliseconds {
+export function boundMs(moment: string | null, open: Milliseconds): Milliseconds {
   return moment === null ? open : Date.parse(moment);
-}
-
-/** What {@link pinDocument} and {@link rotatePin} take besides the document. */
-export interface PinTimes {
-  readonly nowMs: Milliseconds;
-  /** Between being accepted and being stamped. Default 0. */
-  readonly leadMs?: Milliseconds;
-  /** How long the version before is accepted afterwards. Default a day. */
-  readonly graceMs?: Milliseconds;
-  /** When the new version is retired. Default never. */
-  readonly untilMs?: Milliseconds;
-}
-
-/** Pins a document for the first time, and keeps a copy of its text beside the pin file. */
-export function pinDocument(path: string, documentPath: string, profile: FingerprintProfile): PinFile {
-  const content = readDocument(documentPath);
-  const actual = fingerprint(content, { profile });
-  const pin: PinFile = {
-    lockVersion: 1,
-    document: relative(dirname(resolve(path)), resolve(documentPath)),
-    profile,
-    version: 1,
-    hash: actual.short,
-    fingerprint: actual.toString(),
-    acceptFrom: null,
-    activeFrom: null,
-    until: null,
-    acceptedCopy: keepCopy(path, content),
-    previous: [],
-  };
-  writePinFile(path, pin);
-  return pin;
-}
-
-/**
- * Pins the document as it is now as the next version, and gives the one before its end.
- *
- * @throws DriftError (HOTPATH_CONSTITUTION_ROLLBACK) when the document is an earlier version, unless `force`.
- * @throws DocumentError (HOTPATH_CONSTITUTION_DOCUMENT) when the document did not change.
- */
-export function rotatePin(path: string, times: PinTimes, force = false): PinFile {
-  const { nowMs, leadMs = 0, graceMs = 86_400_000, untilMs = Number.POSITIVE_INFINITY } = times;
-  const pin = readPinFile(path);
-  const content = readDocument(resolve(dirname(path), pin.document));
-  const actual = fingerprint(content, { profile: pin.profile });
-  if (actual.toString() === pin.fingerprint) {
-    throw new DocumentError('HOTPATH_CONSTITUTION_DOCUMENT', `${pin.document} is the pinned version already`);
-  }
-  const earlier = pin.previous.find(({ hash }) => hash === actual.short);
-  if (earlier !== undefined && !force) {
-    throw new DriftError(
-      'HOTPATH_CONSTITUTION_ROLLBACK',
-      `${pin.document} is version ${earlier.version} again; versions only go up`,
-    );
-  }
-  const activeFromMs = nowMs + leadMs;
-  const { lockVersion: _, document, profile, acceptedCopy: __, previous, ...before } = pin;
-  const ending = (version: PinnedVersion): PinnedVersion => ({
-    ...version,
-    until: isoOrNull(Math.min(boundMs(version.until, Number.POSITIVE_INFINITY), activeFromMs + graceMs)),
-  });
-  const next: PinFile = {
-    lockVersion: 1,
-    document,
-    profile,
-    version: pin.version + 1,
-    hash: actual.short,
-    fingerprint: actual.toString(),
-    acceptFrom: isoOrNull(nowMs),
-    activeFrom: isoOrNull(activeFromMs),
-    until: isoOrNull(untilMs),
-    acceptedCopy: keepCopy(path, content),
-    previous: [before, ...previous].filter(({ hash }) => hash !== actual.short).map(ending),
-  };
-  writePinFile(path, next);
-  return next;
-}
-
-function isoOrNull(ms: Milliseconds): string | null {
-  return Number.isFinite(ms) ? new Date(ms).toISOString() : null;
-}
-
-function keepCopy(path: string, content: Uint8Array): string {
-  const name = 'constitution.accepted';
-  writeWhole(join(dirname(path), name), content);
-  return name;
 }

@@ -1,0 +1,242 @@
+import { isUtf8 } from 'node:buffer';
+import { existsSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AuditCorruptError } from '../errors.ts';
+import { writeWhole } from '../internal/write-whole.ts';
+import { HASH_BYTES } from './merkle.ts';
+import type { AuditMeta, AuditStore, StoredLines, StoredSegment } from './store.ts';
+import { takeWriterLock } from './writer-lock.ts';
+
+/**
+ * Keeps an audit log in a folder of its own.
+ *
+ * `segment-000000.log` holds a segment's lines, `.tree` its tree once it is full, `.root` what stays when
+ * it was dropped; `checkpoints` and `audit.json` the rest. `writer.lock` keeps a second writer away.
+ */
+export class FileAuditStore implements AuditStore {
+  readonly #directory: string;
+  #release: (() => void) | undefined;
+  #log: FileHandle | undefined;
+  #logSegment = -1;
+  #logBytes = 0;
+  /** Files written since the last sync. */
+  #unsynced = new Set<FileHandle>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
+  }
+
+  #segmentPath(segment: number, kind: 'log' | 'tree' | 'root'): string {
+    return this.#path(`segment-${String(segment).padStart(6, '0')}.${kind}`);
+  }
+
+  async meta(): Promise<AuditMeta | undefined> {
+    const path = this.#path('audit.json');
+    if (!existsSync(path)) return undefined;
+    let meta: unknown;
+    try {
+      meta = JSON.parse(await readFile(path, 'utf8'));
+    } catch (cause) {
+      throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `${path} is not JSON`, { cause });
+    }
+    const { format, origin, segmentEntries } = (meta ?? {}) as Partial<AuditMeta>;
+    const isMeta =
+      format === 1 && typeof origin === 'string' && Number.isInteger(Math.log2(Number(segmentEntries)));
+    if (!isMeta)
+      throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `${path} does not describe an audit log`);
+    return { format, origin, segmentEntries: segmentEntries as number };
+  }
+
+  async open(meta: AuditMeta): Promise<AuditMeta> {
+    await mkdir(this.#directory, { recursive: true });
+    this.#release = takeWriterLock(this.#path('writer.lock'));
+    const stored = await this.meta();
+    if (stored === undefined) writeWhole(this.#path('audit.json'), `${JSON.stringify(meta)}\n`);
+    const checkpoints = this.#path('checkpoints');
+    if (existsSync(checkpoints)) await cutTornLine(checkpoints);
+    return stored ?? meta;
+  }
+
+  async segments(): Promise<readonly StoredSegment[]> {
+    const names = new Set(existsSync(this.#directory) ? await readdir(this.#directory) : []);
+    const numbers = new Set<number>();
+    for (const name of names) {
+      const match = /^segment-(\d{6,})\.(log|tree|root)$/.exec(name);
+      if (match !== null) numbers.add(Number(match[1]));
+    }
+    const segments = [...numbers]
+      .sort((a, b) => a - b)
+      .map(async (number): Promise<StoredSegment> => {
+        const log = this.#segmentPath(number, 'log');
+        // A root beside entries is a drop that was cut off: its entries still count.
+        if (!existsSync(log)) return { number, state: 'dropped', root: await this.#droppedRoot(number) };
+        if (!existsSync(this.#segmentPath(number, 'tree'))) return { number, state: 'open', root: undefined };
+        const tree = await this.tree(number);
+        return { number, state: 'sealed', root: tree.subarray(-HASH_BYTES) };
+      });
+    return Promise.all(segments);
+  }
+
+  async #droppedRoot(segment: number): Promise<Buffer> {
+    const path = this.#segmentPath(segment, 'root');
+    const text = existsSync(path) ? await readFile(path, 'utf8') : '';
+    if (!/^[0-9a-f]{64}\n$/.test(text)) {
+      throw new AuditCorruptError(
+        'HOTPATH_AUDIT_CORRUPT',
+        `segment ${segment} has neither entries nor a root`,
+      );
+    }
+    return Buffer.from(text.trim(), 'hex');
+  }
+
+  async lines(segment: number): Promise<StoredLines> {
+    const lines = linesOf(await readFile(this.#segmentPath(segment, 'log')));
+    const torn = lines.pop() as string;
+    return { lines, torn };
+  }
+
+  async repair(segment: number, lines: readonly string[]): Promise<void> {
+    const file = await open(this.#segmentPath(segment, 'log'), 'r+');
+    try {
+      await file.truncate(lines.reduce((bytes, line) => bytes + Buffer.byteLength(line) + 1, 0));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  tree(segment: number): Promise<Buffer> {
+    return readFile(this.#segmentPath(segment, 'tree'));
+  }
+
+  async checkpoints(): Promise<readonly string[]> {
+    const path = this.#path('checkpoints');
+    if (!existsSync(path)) return [];
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    if (lines.at(-1) === '') lines.pop();
+    return lines.map((line) => {
+      try {
+        return String(JSON.parse(line));
+      } catch {
+        return line;
+      }
+    });
+  }
+
+  async append(segment: number, _firstIndex: number, lines: readonly string[]): Promise<void> {
+    const log = await this.#logOf(segment);
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    // At a place of its own, so that what a failed write left is written over.
+    await writeAll(log, bytes, this.#logBytes);
+    this.#logBytes += bytes.length;
+    this.#unsynced.add(log);
+  }
+
+  async #logOf(segment: number): Promise<FileHandle> {
+    if (this.#log !== undefined && this.#logSegment === segment) return this.#log;
+    await this.sync();
+    await this.#log?.close();
+    this.#log = undefined;
+    const path = this.#segmentPath(segment, 'log');
+    const log = await open(path, existsSync(path) ? 'r+' : 'wx+');
+    this.#log = log;
+    this.#logSegment = segment;
+    this.#logBytes = (await log.stat()).size;
+    return log;
+  }
+
+  async seal(segment: number, tree: Buffer): Promise<void> {
+    // The tree tells readers that the segment is whole.
+    await this.sync();
+    writeWhole(this.#segmentPath(segment, 'tree'), tree);
+  }
+
+  async sync(): Promise<void> {
+    for (const file of this.#unsynced) await file.datasync();
+    this.#unsynced.clear();
+  }
+
+  async nodes(segment: number, positions: readonly number[]): Promise<readonly Buffer[]> {
+    const file = await open(this.#segmentPath(segment, 'tree'), 'r');
+    try {
+      return await Promise.all(
+        positions.map(async (position) => {
+          const hashed = Buffer.alloc(HASH_BYTES);
+          const { bytesRead } = await file.read(hashed, 0, HASH_BYTES, position * HASH_BYTES);
+          if (bytesRead !== HASH_BYTES) {
+            throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `the tree of segment ${segment} is cut off`);
+          }
+          return hashed;
+        }),
+      );
+    } finally {
+      await file.close();
+    }
+  }
+
+  async addCheckpoint(note: string): Promise<void> {
+    const file = await open(this.#path('checkpoints'), 'a');
+    try {
+      await file.writeFile(`${JSON.stringify(note)}\n`);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async drop(segment: number): Promise<void> {
+    const tree = await this.tree(segment);
+    writeWhole(this.#segmentPath(segment, 'root'), `${tree.subarray(-HASH_BYTES).toString('hex')}\n`);
+    await rm(this.#segmentPath(segment, 'log'), { force: true });
+    await rm(this.#segmentPath(segment, 'tree'), { force: true });
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#log?.close();
+    } finally {
+      this.#log = undefined;
+      this.#release?.();
+      this.#release = undefined;
+    }
+  }
+}
+
+/** A decoder that mends broken bytes could make an altered line look untouched; those lines are read byte by byte. */
+function linesOf(content: Buffer): string[] {
+  if (isUtf8(content)) return content.toString('utf8').split('\n');
+  const lines: string[] = [];
+  for (let start = 0; start <= content.length; ) {
+    const found = content.indexOf(10, start);
+    const end = found === -1 ? content.length : found;
+    const line = content.subarray(start, end);
+    lines.push(line.toString(isUtf8(line) ? 'utf8' : 'latin1'));
+    start = end + 1;
+  }
+  return lines;
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
+  }
+}
+
+/** A checkpoint whose write was cut off says nothing; it must not spoil the next one. */
+async function cutTornLine(path: string): Promise<void> {
+  const content = await readFile(path);
+  const end = content.lastIndexOf(10) + 1;
+  if (end === content.length) return;
+  const file = await open(path, 'r+');
+  try {
+    await file.truncate(end);
+  } finally {
+    await file.close();
+  }
+}

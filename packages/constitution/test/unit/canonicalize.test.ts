@@ -1,0 +1,262 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CanonicalJsonError, canonicalize, canonicalizeText } from '../../src/index.ts';
+
+/** RFC 8785 written down as plainly as possible. */
+function obvious(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(obvious).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${obvious(member)}`).join(',')}}`;
+}
+
+function double(hex: string): number {
+  return Buffer.from(hex, 'hex').readDoubleBE();
+}
+
+const NUMBERS: readonly (readonly [hex: string, text: string])[] = [
+  ['0000000000000000', '0'],
+  ['8000000000000000', '0'],
+  ['0000000000000001', '5e-324'],
+  ['8000000000000001', '-5e-324'],
+  ['7fefffffffffffff', '1.7976931348623157e+308'],
+  ['ffefffffffffffff', '-1.7976931348623157e+308'],
+  ['4340000000000000', '9007199254740992'],
+  ['c340000000000000', '-9007199254740992'],
+  ['4430000000000000', '295147905179352830000'],
+  ['44b52d02c7e14af5', '9.999999999999997e+22'],
+  ['44b52d02c7e14af6', '1e+23'],
+  ['44b52d02c7e14af7', '1.0000000000000001e+23'],
+  ['444b1ae4d6e2ef4e', '999999999999999700000'],
+  ['444b1ae4d6e2ef4f', '999999999999999900000'],
+  ['444b1ae4d6e2ef50', '1e+21'],
+  ['3eb0c6f7a0b5ed8c', '9.999999999999997e-7'],
+  ['3eb0c6f7a0b5ed8d', '0.000001'],
+  ['41b3de4355555553', '333333333.3333332'],
+  ['41b3de4355555554', '333333333.33333325'],
+  ['41b3de4355555555', '333333333.3333333'],
+  ['41b3de4355555556', '333333333.3333334'],
+  ['41b3de4355555557', '333333333.33333343'],
+  ['becbf647612f3696', '-0.0000033333333333333333'],
+  ['43143ff3c1cb0959', '1424953923781206.2'],
+];
+
+const RFC_TEXT = String.raw`{
+  "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+  "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+  "literals": [null, true, false]
+}`;
+const RFC_BYTES =
+  '7b226c69746572616c73223a5b6e756c6c2c747275652c66616c73655d2c226e756d62657273223a' +
+  '5b3333333333333333332e333333333333332c31652b33302c342e352c302e3030322c31652d32375d' +
+  '2c22737472696e67223a22e282ac245c75303030665c6e4127425c225c5c5c5c5c222f227d';
+
+afterEach(() => {
+  Reflect.deleteProperty(Object.prototype, 'toJSON');
+  Reflect.deleteProperty(Array.prototype, 'toJSON');
+});
+
+function problemOf(value: unknown): string {
+  try {
+    return `no problem: ${canonicalize(value)}`;
+  } catch (error) {
+    expect(error).toBeInstanceOf(CanonicalJsonError);
+    expect((error as CanonicalJsonError).code).toBe('HOTPATH_CANONICAL_JSON');
+    return (error as CanonicalJsonError).message;
+  }
+}
+
+describe('canonicalize', () => {
+  it('gives the bytes of the example of RFC 8785', () => {
+    expect(Buffer.from(canonicalizeText(RFC_TEXT)).toString('hex')).toBe(RFC_BYTES);
+  });
+
+  it('sorts the keys of the example of RFC 8785 by UTF-16 code units', () => {
+    const text = canonicalize({
+      '\u20ac': 'Euro Sign',
+      '\r': 'Carriage Return',
+      '\ufb33': 'Hebrew Letter Dalet With Dagesh',
+      '1': 'One',
+      '\u{1f600}': 'Emoji: Grinning Face',
+      '\u0080': 'Control',
+      '\u00f6': 'Latin Small Letter O With Diaeresis',
+    });
+    expect([...text.matchAll(/:"([^"]+)"/g)].map(([, name]) => name)).toEqual([
+      'Carriage Return',
+      'One',
+      'Control',
+      'Latin Small Letter O With Diaeresis',
+      'Euro Sign',
+      'Emoji: Grinning Face',
+      'Hebrew Letter Dalet With Dagesh',
+    ]);
+  });
+
+  it.each(NUMBERS)('writes the double %s of the number table of RFC 8785 as %s', (hex, text) => {
+    expect(canonicalize(double(hex))).toBe(text);
+    expect(canonicalize([double(hex)])).toBe(`[${text}]`);
+  });
+
+  it.each(['7fffffffffffffff', '7ff0000000000000', 'fff0000000000000'])(
+    'refuses the double %s of the number table of RFC 8785',
+    (hex) => {
+      expect(problemOf({ a: [double(hex)] })).toMatch(/^\$\.a\[0\] is /);
+    },
+  );
+
+  it('agrees with an obvious implementation on 100,000 random values', () => {
+    const value = fc.oneof(
+      fc.jsonValue({ maxDepth: 4, stringUnit: 'binary' }),
+      fc.dictionary(
+        fc.oneof(
+          fc.string({ unit: 'grapheme', maxLength: 4 }),
+          fc.nat(30).map(String),
+          fc.constant('__proto__'),
+        ),
+        fc.oneof(
+          fc.double({ noNaN: true, noDefaultInfinity: true }),
+          fc.constant(-0),
+          fc.string({ unit: 'binary', maxLength: 3 }),
+        ),
+        { maxKeys: 40, noNullPrototype: false },
+      ),
+    );
+    fc.assert(
+      fc.property(value, (given) => {
+        const text = canonicalize(given);
+        expect(text).toBe(obvious(given));
+        expect(canonicalize(JSON.parse(text))).toBe(text);
+        expect(canonicalizeText(JSON.stringify(given, null, 2))).toBe(text);
+      }),
+      { numRuns: 100_000 },
+    );
+  }, 120_000);
+
+  it('takes 100,000 levels of nesting, as a value and as text', () => {
+    let value: unknown = 1;
+    for (let level = 0; level < 100_000; level++) value = level % 2 === 0 ? [value] : { b: 1, a: value };
+    const text = canonicalize(value);
+    expect(text.length).toBe(50_000 * 2 + 50_000 * 12 + 1);
+    expect(canonicalizeText(text)).toBe(text);
+  });
+
+  it('treats __proto__ as a key like any other', () => {
+    const value = JSON.parse('{"z":1,"__proto__":{"b":2,"a":1}}');
+    expect(canonicalize(value)).toBe('{"__proto__":{"a":1,"b":2},"z":1}');
+    expect(canonicalizeText('{"z":1,"__proto__":{"b":2,"a":1}}')).toBe('{"__proto__":{"a":1,"b":2},"z":1}');
+  });
+
+  it('sorts keys that look like numbers as texts', () => {
+    expect(canonicalize({ 10: 'a', 9: 'b', 1: 'c', '01': 'd', '-1': 'e' })).toBe(
+      '{"-1":"e","01":"d","1":"c","10":"a","9":"b"}',
+    );
+  });
+
+  it('sorts many keys as it sorts few', () => {
+    const keys = Array.from({ length: 500 }, (_, index) => `k${(index * 7919) % 500}`);
+    const value = Object.fromEntries(keys.map((key) => [key, 1]));
+    expect(canonicalize(value)).toBe(obvious(value));
+  });
+
+  it('writes a shared reference each time', () => {
+    const shared = { b: [1], a: {} };
+    expect(canonicalize([shared, { shared }])).toBe('[{"a":{},"b":[1]},{"shared":{"a":{},"b":[1]}}]');
+  });
+
+  it('keeps text about escapes as it is', () => {
+    expect(canonicalize(['\\ud800', '\\\\udfff', '\u{1f600}'])).toBe(
+      '["\\\\ud800","\\\\\\\\udfff","\u{1f600}"]',
+    );
+  });
+
+  it('writes what toJSON gives, its keys sorted too', () => {
+    const given = { b: new Date(0), a: { toJSON: (key: string) => ({ key, c: 1, b: 2 }) } };
+    expect(canonicalize(given)).toBe('{"a":{"b":2,"c":1,"key":"a"},"b":"1970-01-01T00:00:00.000Z"}');
+    expect(canonicalize({ toJSON: 'data' })).toBe('{"toJSON":"data"}');
+  });
+
+  it('is not led astray by a polluted prototype', () => {
+    const pollute = (prototype: object): void => {
+      Object.defineProperty(prototype, 'toJSON', { value: () => 'polluted', configurable: true });
+    };
+    pollute(Object.prototype);
+    expect(canonicalize({ b: [1], a: 2 })).toBe('{"a":2,"b":[1]}');
+    pollute(Array.prototype);
+    expect(canonicalize({ b: [1], a: 2 })).toBe('{"a":2,"b":[1]}');
+  });
+
+  it.each([
+    ['a lone high surrogate', { a: ['x', '\ud800'] }, '$.a[1] holds a lone surrogate'],
+    ['a lone low surrogate', '\udc00', '$ holds a lone surrogate'],
+    ['a lone surrogate in a key', [{ 'a\ud800': 1 }], '$[0]["a\\ud800"] holds a lone surrogate'],
+    ['NaN', { n: Number.NaN }, '$.n is NaN'],
+    ['an infinity', [Number.NEGATIVE_INFINITY], '$[0] is -Infinity'],
+    ['a bigint', { 'a b': 1n }, '$["a b"] is 1n'],
+    ['undefined', undefined, '$ is undefined'],
+    ['undefined in an object', { a: undefined }, '$.a is undefined'],
+    ['a hole in an array', new Array(2), '$[0] is undefined'],
+    ['a function', { f: () => 1 }, '$.f is a function'],
+    ['a symbol', { s: Symbol('s') }, '$.s is a symbol'],
+    ['a Map', { m: new Map() }, "$.m is an instance of Map, which JSON can't carry"],
+    ['a Set', new Set(), "$ is an instance of Set, which JSON can't carry"],
+    ['a typed array', { t: new Uint8Array(2) }, "$.t is an instance of Uint8Array, which JSON can't carry"],
+    ['a boxed string', new String('a'), "$ is an instance of String, which JSON can't carry"],
+  ])('refuses %s and names its place', (_, value, message) => {
+    expect(problemOf(value)).toBe(message);
+  });
+
+  it('refuses cycles, near and far', () => {
+    const near: Record<string, unknown> = { a: 1 };
+    near.self = { near };
+    expect(problemOf(near)).toBe('$.self.near contains itself');
+    const far: unknown[] = [];
+    let end = far;
+    for (let level = 0; level < 1_000; level++) {
+      const next: unknown[] = [];
+      end.push(next, next);
+      end = next;
+    }
+    end.push(far);
+    expect(problemOf(far)).toMatch(/contains itself$|…/);
+  });
+});
+
+describe('canonicalizeText', () => {
+  it.each([
+    ['{"a":1,"a":1}', 'a', 1],
+    ['{"a":1,\n"b":{"x":1,"\\u0078":2}}', 'x', 2],
+    ['[{"":1},{"":1, "a" : {} ,\n\n"" : 2}]', '', 3],
+    ['{"__proto__":1,"__proto__":2}', '__proto__', 1],
+  ])('refuses the repeated key of %s', (text, key, line) => {
+    expect(() => canonicalizeText(text)).toThrow(
+      `$ has the key ${JSON.stringify(key)} twice in one object (line ${line})`,
+    );
+  });
+
+  it('allows the same key in different objects, and as a value', () => {
+    expect(canonicalizeText('{"a":{"a":"a"},"b":[{"a":1},{"a":":"}]}')).toBe(
+      '{"a":{"a":"a"},"b":[{"a":1},{"a":":"}]}',
+    );
+  });
+
+  it.each(['', '{', '{"a":1,}', "{'a':1}", '01', '[1] 2', '\ufeff{}', 'NaN', '"\n"'])(
+    'refuses %j, which is not JSON',
+    (text) => {
+      expect(() => canonicalizeText(text)).toThrow(CanonicalJsonError);
+    },
+  );
+
+  it('refuses a number beyond the range of a double', () => {
+    expect(() => canonicalizeText('{"a":1e400}')).toThrow('$.a is Infinity');
+  });
+
+  it('refuses an escaped lone surrogate', () => {
+    expect(() => canonicalizeText('["\\ud83d"]')).toThrow('$[0] holds a lone surrogate');
+  });
+
+  it('reads UTF-8 bytes, and refuses what is none or begins with a byte order mark', () => {
+    expect(canonicalizeText(Buffer.from('{"ö":"€"}'))).toBe('{"ö":"€"}');
+    expect(() => canonicalizeText(Uint8Array.of(0x22, 0xff, 0x22))).toThrow('$ is not UTF-8');
+    expect(() => canonicalizeText(Uint8Array.of(0xef, 0xbb, 0xbf, 0x31))).toThrow('$ is not a JSON text');
+  });
+});
