@@ -2,4 +2,6 @@
 import { runCli } from './cli.ts';
 
 // Set rather than exited with, so that output that goes to a pipe is written to its end.
-process.exitCode = await runCli(process.argv.slice(2), process.env, process);
+void runCli(process.argv.slice(2), process.env, process).then((code) => {
+  process.exitCode = code;
+});

@@ -145,12 +145,15 @@ export interface Postgres<DB> extends AsyncDisposable {
 }
 
 const CLOSE_TIMEOUT_MS = 5_000;
+const QUIET_SHAPES = 16;
 
 class PostgresClient<DB> implements Postgres<DB> {
   readonly kysely: Kysely<DB>;
   readonly indexes: Indexes;
   readonly readonly: ReadOnly;
   readonly #executor: Executor;
+  /** For queries that must not be counted and watched. */
+  readonly #quiet: Executor;
   readonly #catalog: Catalog;
   readonly #bulk: BulkTarget;
   readonly #replicas: Replicas;
@@ -160,7 +163,8 @@ class PostgresClient<DB> implements Postgres<DB> {
   constructor(options: ResolvedPostgresOptions) {
     const executor = executorFor(options, options.connectionString, options.pool);
     this.#executor = executor;
-    executor.observer = new SlowQueryWatch(executor, options.slowQueryMs, options.explainSampleRatio);
+    this.#quiet = new Executor(executor.pool, new QueryShapes(QUIET_SHAPES), false, options.queryTimeoutMs);
+    executor.observer = new SlowQueryWatch(this.#quiet, options.slowQueryMs, options.explainSampleRatio);
     if (options.detectNPlusOne !== undefined) {
       executor.detector = new NPlusOneDetector(options.detectNPlusOne, () => executor.clock.now());
     }
@@ -223,7 +227,7 @@ class PostgresClient<DB> implements Postgres<DB> {
   }
 
   explain(text: string, values?: readonly unknown[], options?: ExplainOptions): Promise<Explanation> {
-    return explain(this.#executor, text, values, options);
+    return explain(this.#quiet, text, values, options);
   }
 
   listen(channel: string, options: ListenOptions): Promise<Subscription> {

@@ -89,7 +89,8 @@ export class ConnectionPool {
       waiter.onRefused(poolClosed());
       return;
     }
-    const { clock, validateAfterMs, maxWaiting } = this.options;
+    const { clock, validateAfterMs, maxWaiting, leakThresholdMs, leakSampleRatio, random } = this.options;
+    if (leakThresholdMs > 0 && (this.#leakSeen || random() < leakSampleRatio)) waiter.site = callSite();
     if (this.#waiters.size === 0) {
       const now = clock.now();
       for (let i = this.#idle.length - 1; i >= 0; i--) {
@@ -202,12 +203,8 @@ export class ConnectionPool {
     connection.state = 'busy';
     connection.acquiredAtMs = now;
     connection.leakReported = false;
-    const { leakThresholdMs, leakSampleRatio, random, allowExitOnIdle } = this.options;
-    connection.site = undefined;
-    if (leakThresholdMs > 0 && (this.#leakSeen || random() < leakSampleRatio)) {
-      connection.site = callSite();
-    }
-    if (allowExitOnIdle) connection.client.ref?.();
+    connection.site = waiter.site;
+    if (this.options.allowExitOnIdle) connection.client.ref?.();
     this.counters.acquired++;
     this.#hooks.onAcquired?.(connection.client);
     waiter.onConnection(connection);

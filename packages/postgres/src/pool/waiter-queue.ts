@@ -7,6 +7,8 @@ export abstract class Waiter extends WheelTimer {
   nextWaiter: Waiter | undefined = undefined;
   previousWaiter: Waiter | undefined = undefined;
   queued = false;
+  /** Where it asked, when that was noted. */
+  site: string | undefined = undefined;
 
   /** Called at most once, with a connection that is the waiter's until it is released. */
   abstract onConnection(connection: PooledConnection): void;

@@ -33,6 +33,7 @@ export const nPlusOneChannel: EventChannel<NPlusOneEvent> = eventChannel('postgr
 
 /** Publishes slow queries, and explains some of them by running them once more, one at a time. */
 export class SlowQueryWatch implements QueryObserver {
+  /** One that is not watched itself. */
   readonly #executor: Executor;
   readonly #slowMs: Milliseconds;
   readonly #sampleRatio: number;
@@ -114,5 +115,5 @@ export class NPlusOneDetector {
 
 function siteOf(stack: string | undefined): string {
   const frames = (stack ?? '').split('\n').slice(2);
-  return (frames.find((frame) => !ownFrame.test(frame)) ?? 'unknown').trim();
+  return (frames.find((frame) => /\.[cm]?[jt]sx?:/.test(frame) && !ownFrame.test(frame)) ?? 'unknown').trim();
 }
