@@ -64,8 +64,10 @@ const child = spawn(node, [join(root, 'scripts', 'tasks', `${task.replace(':', '
   stdio: 'inherit',
   env: { ...process.env, HOTPATH_NODE: node },
 });
-// A terminal's Ctrl-C reaches the whole process group: the task ends itself, and we report how.
-process.on('SIGINT', () => {});
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// A terminal's Ctrl-C reaches the child as well; whoever signals only this process means it too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// npm's shell does not pass on what it is ended with: when it is gone, so is the reason to go on.
+const parent = process.ppid;
+setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500).unref();
 child.on('error', (error) => fail(`the pinned Node could not be started: ${error.message}`));
 child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

@@ -24,8 +24,10 @@ export async function build(names: readonly string[] = packages): Promise<void> 
       broken.push(name);
       continue;
     }
-    rmSync(join(folder, 'dist'), { recursive: true, force: true });
+    const old = `${next}-old`;
+    if (existsSync(join(folder, 'dist'))) renameSync(join(folder, 'dist'), join(folder, old));
     renameSync(join(folder, next), join(folder, 'dist'));
+    rmSync(join(folder, old), { recursive: true, force: true });
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, digest);
   }

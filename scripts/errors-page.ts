@@ -12,7 +12,10 @@ const sections: string[] = [];
 for (const name of packages) {
   const readme = join(root, 'packages', name, 'README.md');
   const text = existsSync(readme) ? readFileSync(readme, 'utf8') : '';
-  const rows = text.split('\n').filter((line) => /^\| `HOTPATH_[A-Z0-9_]+` \|/.test(line));
+  const rows = text
+    .split('\n')
+    .filter((line) => /^\| `HOTPATH_[A-Z0-9_]+` +\|/.test(line))
+    .map((line) => line.replace(/ +\|/g, ' |'));
   for (const row of rows) {
     const code = /`(HOTPATH_[A-Z0-9_]+)`/.exec(row)?.[1] as string;
     if (row.split(' | ').length !== 4)

@@ -7,6 +7,8 @@ export const root: string = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Packages in build order: each imports only from those before it. */
 export const packages = ['core', 'constitution', 'resilience', 'cache', 'http', 'postgres'] as const;
 
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** Runs a command of the workspace on the Node that runs this script; resolves with its exit code. */
 export function run(command: string, args: readonly string[], cwd: string = root): Promise<number> {
   const path = `${dirname(process.execPath)}:${join(cwd, 'node_modules', '.bin')}:${join(root, 'node_modules', '.bin')}:${process.env.PATH}`;
@@ -14,14 +16,11 @@ export function run(command: string, args: readonly string[], cwd: string = root
   const forward = (signal: NodeJS.Signals): void => {
     child.kill(signal);
   };
-  const ignore = (): void => {};
-  process.on('SIGTERM', forward);
-  process.on('SIGINT', ignore);
+  for (const signal of FORWARDED) process.on(signal, forward);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, signal) => {
-      process.off('SIGTERM', forward);
-      process.off('SIGINT', ignore);
+      for (const signal of FORWARDED) process.off(signal, forward);
       resolve(signal === null ? (code ?? 1) : 1);
     });
   });

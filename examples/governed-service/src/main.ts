@@ -27,14 +27,17 @@ async function main(): Promise<void> {
   setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
 }
 
-/** Resolves at the first signal to stop; a second one ends the process at once. */
+/** One Ctrl-C may arrive twice: from the terminal, and forwarded by whoever started this process. */
+const SAME_SIGNAL_MS = 500;
+
+/** Resolves at the first signal to stop; a later one ends the process at once. */
 function stopRequest(): Promise<void> {
   return new Promise((resolve) => {
-    let isAsked = false;
+    let askedMs: number | undefined;
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
-        if (isAsked) process.exit(1);
-        isAsked = true;
+        askedMs ??= performance.now();
+        if (performance.now() - askedMs > SAME_SIGNAL_MS) process.exit(1);
         resolve();
       });
     }
@@ -46,7 +49,15 @@ function redisSource(configured: string | undefined, used: string | undefined): 
   return used === undefined ? 'none: memory only' : 'embedded';
 }
 
+function explain(error: unknown): unknown {
+  if (error instanceof RangeError) return error.message;
+  if ((error as { code?: unknown }).code === 'EADDRINUSE') {
+    return `Port ${(error as { port?: number }).port} is in use; set PORT to another one (0 takes one that is free).`;
+  }
+  return error;
+}
+
 main().catch((error) => {
-  console.error(error instanceof RangeError ? error.message : error);
+  console.error(explain(error));
   process.exitCode = 1;
 });

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, it } from 'vitest';
 import { ask, startServiceProcess } from '../service-process.ts';
 
@@ -27,6 +28,25 @@ it('npm start serves on embedded servers, its curl line works, and Ctrl-C leaves
   // The keepers of the servers are in sessions of their own: look for what holds the ports instead.
   expect(processesOfSession(session)).toEqual([]);
   await expect(ask(url as string)).rejects.toThrow();
+});
+
+it('ends when only npm is told to', async () => {
+  await using service = await startServiceProcess({ DATABASE_URL: '', REDIS_URL: '' }, ['npm', 'start']);
+  const printed = new Promise((resolve) => service.child.once('close', resolve));
+  service.child.kill('SIGTERM');
+  // The output is closed when the last process that could write to it has ended.
+  await printed;
+  await expect(ask(`${service.url}/health`)).rejects.toThrow();
+});
+
+it('says which port is in use', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await expect(startServiceProcess({ PORT: String(port), DATABASE_URL: '', REDIS_URL: '' })).rejects.toThrow(
+    `Port ${port} is in use`,
+  );
+  await new Promise((resolve) => server.close(resolve));
 });
 
 it('names a variable that is wrong, and ends', async () => {
