@@ -18,6 +18,8 @@ export interface ConnectionPoolOptions {
   readonly maxWaitingPerOrigin: number;
   /** No other origin is expected. While there is one only, it may have all connections. */
   readonly hasOneOrigin: boolean;
+  /** How many exchanges a connection to an origin may carry, before there was one to tell. */
+  readonly exchangesExpected: (origin: OriginPool) => number;
   readonly clock: Clock;
 }
 
@@ -59,6 +61,7 @@ export class ConnectionPool {
 
   addOrigin(url: URL): OriginPool {
     const origin = new OriginPool(url);
+    origin.exchangesPerConnection = this.#options.exchangesExpected(origin);
     this.#origins.add(origin);
     return origin;
   }

@@ -14,7 +14,7 @@ import { asJson, asResponse } from './decode.ts';
 import { Dialer } from './dialer.ts';
 import { ForeignConnection } from './foreign-connection.ts';
 import { H1Connection } from './h1-connection.ts';
-import { H2Connection, openSession } from './h2-connection.ts';
+import { H2Connection, MOST_STREAMS, openSession } from './h2-connection.ts';
 import type { Origin } from './origin.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { Origins } from './origins.ts';
@@ -60,6 +60,7 @@ export class Engine {
         maxIdle: options.keepAliveConnections,
         maxAgeMs: options.maxConnectionAgeMs,
         maxWaitingPerOrigin: options.maxQueued,
+        exchangesExpected: (origin) => (this.#speaksHttp2(origin) ? MOST_STREAMS : 1),
         hasOneOrigin: options.baseUrls.length === 1,
         clock: options.clock,
       },

@@ -55,10 +55,14 @@ export class EventParser {
     }
     this.#buffer = buffer.slice(lineStart);
     this.#searchFrom = Math.min(position, buffer.length) - lineStart;
-    if (this.#buffer.length + this.#dataSize > this.#maxEventBytes) {
+    this.#checkSize(this.#buffer.length);
+    return events;
+  }
+
+  #checkSize(pendingSize: number): void {
+    if (pendingSize + this.#dataSize > this.#maxEventBytes) {
       throw new EventTooLarge(`an event is larger than ${this.#maxEventBytes} bytes`);
     }
-    return events;
   }
 
   #line(line: string, events: ServerEvent[]): void {
@@ -78,6 +82,7 @@ export class EventParser {
       case 'data':
         this.#data.push(value);
         this.#dataSize += value.length + 1;
+        this.#checkSize(0);
         break;
       case 'id':
         if (!value.includes('\0')) this.lastEventId = value;

@@ -17,7 +17,7 @@ import { NotProcessed } from './failure.ts';
 import type { OriginPool } from './origin-pool.ts';
 
 /** Streams on one connection, where the peer allows that many. */
-const MOST_STREAMS = 100;
+export const MOST_STREAMS = 100;
 /** Node's 64 KiB would make a large body wait for its acknowledgements. */
 const WINDOW_BYTES = 1024 * 1024;
 /** Older versions take header objects only. */
@@ -155,6 +155,7 @@ class StreamExchange implements Dispatcher.DispatchController {
   readonly #stream: ClientHttp2Stream;
   readonly #exchange: Exchange;
   #done = false;
+  #responded = false;
   aborted = false;
   paused = false;
   reason: Error | null = null;
@@ -203,6 +204,7 @@ class StreamExchange implements Dispatcher.DispatchController {
 
   response(headers: IncomingHttpHeaders): void {
     if (this.#done) return;
+    this.#responded = true;
     this.#exchange.onResponseStarted();
     const { ':status': status } = headers as { ':status'?: number };
     this.#exchange.onResponseStart(this, status ?? 0, headers as never);
@@ -213,8 +215,8 @@ class StreamExchange implements Dispatcher.DispatchController {
   }
 
   end(): void {
-    // A reset also ends the readable side.
-    if (this.#done || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
+    // A reset also ends the readable side, and a server that goes down ends streams without an answer.
+    if (this.#done || !this.#responded || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
     this.#done = true;
     this.#connection.ended();
     this.#exchange.onResponseEnd(this, {});

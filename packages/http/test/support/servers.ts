@@ -69,12 +69,19 @@ export function startHttps(listener: RequestListener): Promise<TestServer> {
   return started(createTlsServer(tls, listener), 'https');
 }
 
+// Streams and sessions that tests break on purpose.
+function quiet(server: Http2Server | Http2SecureServer): void {
+  server.on('session', (session) => session.on('error', () => {}));
+  server.on('stream', (stream) => stream.on('error', () => {}));
+}
+
 /** HTTP/2 without TLS. */
 export function startH2c(
   use: (server: Http2Server) => void,
   options: ServerOptions = {},
 ): Promise<TestServer> {
   const server = createH2Server(options);
+  quiet(server);
   use(server);
   return started(server as unknown as NetServer, 'http');
 }
@@ -85,6 +92,7 @@ export function startH2(
   options: SecureServerOptions = {},
 ): Promise<TestServer> {
   const server = createSecureServer({ ...tls, ...options });
+  quiet(server);
   use(server);
   return started(server as unknown as NetServer, 'https');
 }
@@ -130,6 +138,13 @@ export async function until(condition: () => boolean, what = 'the condition'): P
     if (performance.now() > giveUpMs) throw new Error(`${what} did not come true within 10 s`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+}
+
+/** Everything that an async iterable gives. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
 }
 
 /** What a promise rejects with. */

@@ -1,0 +1,239 @@
+import { startFaultProxy } from '@hotpath/testkit';
+import { describe, expect, it } from 'vitest';
+import { createHttpClient, type HttpRequest } from '../../src/index.ts';
+import { type Echo, echo, failureOf, startHttp, startTcp, until } from '../support/servers.ts';
+
+describe('gather', () => {
+  it('gives results in input order, failures as results, with what each cost', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/1') response.writeHead(404).end();
+      else setTimeout(() => echo(request, response), request.url === '/0' ? 30 : 0);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const results = await client.gather<Echo, 'settled', 'json'>(['/0', { url: '/1' }, '/2'], { as: 'json' });
+    expect(results.map(({ index, status, attempts }) => [index, status, attempts])).toEqual([
+      [0, 'ok', 1],
+      [1, 'error', 1],
+      [2, 'ok', 1],
+    ]);
+    for (const result of results) {
+      expect(result.totalMs).toBeGreaterThan(0);
+      expect(result.queuedMs).toBeGreaterThanOrEqual(0);
+      if (result.status === 'ok') expect(result.value.url).toBe(`/${result.index}`);
+      else expect(result.error).toMatchObject({ code: 'HOTPATH_HTTP_STATUS', status: 404 });
+    }
+  });
+
+  it('does not fail for being wider than the pool (httpx times out)', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url, connections: 3 });
+    const results = await client.gather(Array.from({ length: 500 }, (_, index) => `/${index}`));
+    expect(results.every(({ status }) => status === 'ok')).toBe(true);
+    expect(server.accepted).toBe(3);
+  });
+
+  it('takes items lazily, and no more at a time than there are connections', async () => {
+    let pulled = 0;
+    let answered = 0;
+    let most = 0;
+    await using server = await startHttp((request, response) => {
+      setTimeout(() => {
+        answered++;
+        echo(request, response);
+      }, 1);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 5 });
+    function* items(): Generator<string> {
+      for (let index = 0; index < 200; index++) {
+        pulled++;
+        most = Math.max(most, pulled - answered);
+        yield '/';
+      }
+    }
+    expect(await client.gather(items())).toHaveLength(200);
+    expect(most).toBeLessThanOrEqual(12);
+  });
+
+  it('ends at once on abort, without sending what was queued', async () => {
+    let requests = 0;
+    await using server = await startHttp(() => requests++);
+    await using client = createHttpClient({ baseUrl: server.url, connections: 2 });
+    const abort = new AbortController();
+    const gathering = client.gather(
+      Array.from({ length: 50 }, () => '/'),
+      { signal: abort.signal, concurrency: 10 },
+    );
+    await until(() => requests === 2);
+    abort.abort(new Error('enough'));
+    const results = await gathering;
+    expect(results.every(({ status }) => status === 'aborted')).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(requests).toBe(2);
+    expect(client.stats().active).toBe(0);
+  });
+
+  it('fails fast when asked to, and takes the first success when asked to', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/bad') response.writeHead(400).end();
+      else if (request.url === '/good') echo(request, response);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const error = await failureOf(client.gather(['/hang', '/bad'], { mode: 'failFast' }));
+    expect(error).toMatchObject({ code: 'HOTPATH_GATHER_FAILED', indices: [1] });
+    const first = await client.gather(['/hang', '/bad', '/good'], { mode: 'any' });
+    expect(first.json<Echo>().url).toBe('/good');
+    expect(client.stats().active).toBe(0);
+  });
+
+  it("goes on with one origin's items while another makes no progress", async () => {
+    await using good = await startHttp(echo);
+    await using hole = await startTcp(() => {});
+    await using client = createHttpClient({ connections: 10, retry: false });
+    const items: HttpRequest[] = Array.from({ length: 400 }, (_, index) => ({
+      url: index % 2 === 0 ? `${hole.url}/` : `${good.url}/`,
+      timeoutMs: 3_000,
+    }));
+    let good200 = 0;
+    const startMs = performance.now();
+    let goodMs = 0;
+    for await (const result of client.gatherStream(items, { concurrency: 400 })) {
+      if (result.status === 'ok' && ++good200 === 200) goodMs = performance.now() - startMs;
+    }
+    expect(good200).toBe(200);
+    expect(goodMs).toBeLessThan(1_500);
+    const again = performance.now();
+    let halfMs = 0;
+    const results = await client.gather(
+      items.map((item) => ({ ...item, timeoutMs: 1_500 })),
+      {
+        progressIntervalMs: 1,
+        onProgress: ({ completed }) => {
+          // It is throttled, so the very last may not be told at once.
+          if (completed >= 190 && halfMs === 0) halfMs = performance.now() - again;
+        },
+      },
+    );
+    expect(results.filter(({ status }) => status === 'ok')).toHaveLength(200);
+    expect(halfMs).toBeLessThan(1_400);
+  });
+
+  it('survives an outage: every item is settled, those of the outage as errors', async () => {
+    await using server = await startHttp(echo);
+    await using proxy = await startFaultProxy({ port: server.port });
+    await using client = createHttpClient({
+      baseUrl: `http://127.0.0.1:${proxy.port}`,
+      connections: 8,
+      retry: false,
+      breaker: false,
+    });
+    let done = 0;
+    const results = await client.gather(
+      Array.from({ length: 400 }, (_, index) => `/${index}`),
+      {
+        progressIntervalMs: 1,
+        onProgress: ({ completed }) => {
+          if (completed >= 100 && done++ === 0) proxy.reset();
+        },
+      },
+    );
+    expect(results).toHaveLength(400);
+    expect(results.filter(({ status }) => status === 'error').length).toBeLessThanOrEqual(8);
+  });
+
+  it('holds memory flat over 10,000 requests', async () => {
+    const { gc } = globalThis as { gc?: () => void };
+    await using server = await startHttp((_request, response) => response.end('{"id":"policy"}'));
+    await using client = createHttpClient({ baseUrl: server.url });
+    function* items(count: number): Generator<string> {
+      for (let index = 0; index < count; index++) yield `/${index}`;
+    }
+    const readAll = async (count: number): Promise<number> => {
+      let most = 0;
+      let seen = 0;
+      for await (const { status } of client.gatherStream(items(count))) {
+        expect(status).toBe('ok');
+        if (++seen % 1_000 === 0) {
+          gc?.();
+          most = Math.max(most, process.memoryUsage().heapUsed);
+        }
+      }
+      return most;
+    };
+    await readAll(2_000);
+    const first = await readAll(2_000);
+    const later = await readAll(10_000);
+    // Without --expose-gc garbage counts too.
+    expect(later - first).toBeLessThan(gc === undefined ? 60e6 : 3e6);
+  });
+
+  it('yields as results come, and stops when the reader does', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      echo(request, response);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 4 });
+    let seen = 0;
+    for await (const result of client.gatherStream(Array.from({ length: 1_000 }, () => '/'))) {
+      expect(result.status).toBe('ok');
+      if (++seen === 10) break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(requests).toBeLessThan(30);
+    expect(client.stats().active).toBe(0);
+  });
+});
+
+describe('batcher', () => {
+  async function lookupServer() {
+    const batches: string[][] = [];
+    const server = await startHttp((request, response) => {
+      const ids = new URL(request.url ?? '', 'http://x').searchParams.get('ids')?.split(',') ?? [];
+      batches.push(ids);
+      setTimeout(() => response.end(JSON.stringify(ids.map((id) => (id === 'none' ? null : { id })))), 5);
+    });
+    return { server, batches };
+  }
+  const mapping = {
+    toRequest: (ids: readonly string[]) => `/lookup?ids=${ids.join(',')}`,
+    fromResponse: (body: unknown, ids: readonly string[]) =>
+      (body as ({ id: string } | null)[]).map((found, index) => found ?? new Error(`no ${ids[index]}`)),
+  };
+
+  it('turns single look-ups of many callers into requests of ten', async () => {
+    const { server, batches } = await lookupServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url });
+    await using batcher = client.batcher(mapping);
+    const ids = Array.from({ length: 25 }, (_, index) => `p${index}`);
+    expect(await Promise.all(ids.map((id) => batcher.load(id)))).toEqual(ids.map((id) => ({ id })));
+    expect(batches.map((batch) => batch.length).sort((a, b) => b - a)).toEqual([10, 10, 5]);
+  });
+
+  it('fails an item alone, and shares a place among equal ones', async () => {
+    const { server, batches } = await lookupServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url });
+    await using batcher = client.batcher(mapping);
+    const results = await Promise.allSettled(['a', 'none', 'a', 'b'].map((id) => batcher.load(id)));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    expect(batches).toEqual([['a', 'none', 'b']]);
+  });
+
+  it('sends a lone look-up without waiting out the window', async () => {
+    const { server } = await lookupServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url });
+    await using batcher = client.batcher({ ...mapping, windowMs: 2_000 });
+    const startMs = performance.now();
+    expect(await batcher.load('a')).toEqual({ id: 'a' });
+    expect(performance.now() - startMs).toBeLessThan(1_000);
+  });
+
+  it('fails the items of a failed request with its error', async () => {
+    await using server = await startHttp((_request, response) => response.writeHead(400).end());
+    await using client = createHttpClient({ baseUrl: server.url });
+    await using batcher = client.batcher(mapping);
+    expect(await failureOf(batcher.load('a'))).toMatchObject({ code: 'HOTPATH_HTTP_STATUS', status: 400 });
+  });
+});

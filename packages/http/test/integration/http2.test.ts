@@ -1,0 +1,219 @@
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import { describe, expect, it } from 'vitest';
+import { createHttpClient } from '../../src/index.ts';
+import { echo, failureOf, startH2, startH2c, startHttps, tls, until } from '../support/servers.ts';
+
+const ca = { tls: { ca: tls.cert } };
+
+function answer(stream: ServerHttp2Stream, value: unknown = { ok: true }): void {
+  if (stream.destroyed) return;
+  stream.respond({ ':status': 200, 'content-type': 'application/json' });
+  if (stream.writable) stream.end(JSON.stringify(value));
+}
+
+describe('HTTP/2', () => {
+  it('carries many requests on one connection', async () => {
+    await using server = await startH2((http) => {
+      http.on('stream', (stream, headers) => setTimeout(() => answer(stream, { path: headers[':path'] }), 5));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: true, ...ca });
+    const paths = Array.from({ length: 80 }, (_, index) => `/${index}`);
+    expect(await Promise.all(paths.map((path) => client.getJson(path)))).toEqual(
+      paths.map((path) => ({ path })),
+    );
+    expect(server.accepted).toBe(1);
+    expect(client.stats().origins[server.url]).toMatchObject({ connects: 1, dispatched: 80 });
+  });
+
+  it('sends bodies, headers and all methods', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream, headers) => {
+        const chunks: Buffer[] = [];
+        stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+        stream.on('end', () =>
+          answer(stream, {
+            method: headers[':method'],
+            a: headers['x-a'],
+            body: Buffer.concat(chunks).toString(),
+          }),
+        );
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url] });
+    expect(await client.postJson('/', { b: 1 }, { headers: { 'X-A': '1' } })).toEqual({
+      method: 'POST',
+      a: '1',
+      body: '{"b":1}',
+    });
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('two ');
+      yield Buffer.from('parts');
+    }
+    expect((await client.put('/', { body: body() })).json()).toMatchObject({
+      method: 'PUT',
+      body: 'two parts',
+    });
+    expect((await client.head('/')).status).toBe(200);
+    expect((await client.delete('/')).json()).toMatchObject({ method: 'DELETE' });
+  });
+
+  it('is off unless asked for, and falls back to HTTP/1.1', async () => {
+    await using both = await startH2((http) => http.on('request', echo as never), { allowHTTP1: true });
+    await using plain = await startHttps(echo);
+    await using off = createHttpClient(ca);
+    expect(await off.getJson(`${both.url}/`)).toMatchObject({ headers: { connection: 'keep-alive' } });
+    await using on = createHttpClient({ ...ca, http2: true });
+    expect(await on.getJson(`${plain.url}/`)).toMatchObject({ headers: { connection: 'keep-alive' } });
+    await Promise.all(Array.from({ length: 4 }, () => on.getJson(`${plain.url}/`)));
+    expect(
+      (await on.getJson<{ headers: Record<string, string> }>(`${both.url}/`)).headers,
+    ).not.toHaveProperty('connection');
+  });
+
+  it('keeps to the number of streams that the server allows', async () => {
+    let open = 0;
+    let most = 0;
+    await using server = await startH2c(
+      (http) =>
+        http.on('stream', (stream) => {
+          most = Math.max(most, ++open);
+          stream.on('close', () => open--);
+          setTimeout(() => answer(stream), 2);
+        }),
+      { settings: { maxConcurrentStreams: 3 } },
+    );
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], connections: 1 });
+    await Promise.all(Array.from({ length: 60 }, () => client.getJson('/')));
+    expect(most).toBeLessThanOrEqual(3);
+    expect(server.accepted).toBe(1);
+  });
+
+  it('sends what a GOAWAY left unprocessed on another connection, also a POST', async () => {
+    const sessions: Http2Session[] = [];
+    let processed = 0;
+    await using server = await startH2c((http) => {
+      http.on('session', (session) => sessions.push(session));
+      http.on('stream', (stream) => {
+        if (stream.session === sessions[0] && stream.id! > 1) {
+          // It says that only the first stream was looked at.
+          if (stream.id === 3) sessions[0]!.goaway(constants.NGHTTP2_NO_ERROR, 1);
+          return;
+        }
+        processed++;
+        setTimeout(() => answer(stream), 20);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    const results = await Promise.all(Array.from({ length: 6 }, () => client.postJson('/', {})));
+    expect(results).toHaveLength(6);
+    expect(processed).toBe(6);
+    expect(server.accepted).toBe(2);
+    expect(client.stats().origins[server.url]).toMatchObject({ retries: 0, failures: 0 });
+    expect(client.stats().origins[server.url]?.replays).toBeGreaterThanOrEqual(5);
+  });
+
+  it('lets what was under way end when the server says goodbye', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream, headers) => {
+        setTimeout(() => answer(stream), 40);
+        if (headers[':path'] === '/last') stream.session?.close();
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    const first = Promise.all(Array.from({ length: 5 }, () => client.postJson('/', {})));
+    await client.postJson('/last', {});
+    expect(await first).toHaveLength(5);
+    await client.postJson('/', {});
+    expect(server.accepted).toBe(2);
+  });
+
+  it('sends a refused stream again, but not for ever', async () => {
+    let refusals = 0;
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream, headers) => {
+        if (headers[':path'] === '/never' || refusals++ < 2) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        else answer(stream);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    expect(await client.postJson('/', {})).toEqual({ ok: true });
+    expect(client.stats().origins[server.url]?.replays).toBe(2);
+    expect((await failureOf(client.postJson('/never', {}))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+  });
+
+  it('does not send a stream again that was reset while it was processed', async () => {
+    let requests = 0;
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        requests++;
+        stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url] });
+    expect(await failureOf(client.postJson('/', {}))).toMatchObject({ code: 'HOTPATH_HTTP_CONNECTION_LOST' });
+    expect(requests).toBe(1);
+  });
+
+  it('never takes a body that was cut off for a whole one', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        stream.respond({ ':status': 200 });
+        stream.write('{"a":1}');
+        setTimeout(() => stream.session?.socket.destroy(), 10);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    expect(await failureOf(client.getJson('/'))).toMatchObject({
+      family: 'unavailable',
+      phase: 'body',
+      status: 200,
+    });
+  });
+
+  it('aborts a stream without its connection', async () => {
+    let requests = 0;
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream, headers) => {
+        requests++;
+        if (headers[':path'] !== '/hang') answer(stream);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url] });
+    expect((await failureOf(client.get('/hang', { timeoutMs: 100, retry: false }))).code).toBe(
+      'HOTPATH_HTTP_TIMEOUT',
+    );
+    await client.get('/');
+    expect(server.accepted).toBe(1);
+    expect(requests).toBe(2);
+  });
+
+  it('fails what a lost connection carried, and tries GETs again', async () => {
+    let lost = false;
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        if (!lost) {
+          lost = true;
+          setTimeout(() => stream.session?.socket.destroy(), 20);
+        } else setTimeout(() => answer(stream), 40);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: { baseMs: 1 } });
+    const results = await Promise.allSettled([
+      client.getJson('/'),
+      client.postJson('/', {}),
+      client.getJson('/'),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  it('closes an idle session after keepAliveMs, and all of them with the client', async () => {
+    await using server = await startH2c((http) => http.on('stream', (stream) => answer(stream)));
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], keepAliveMs: 60 });
+    await client.get('/');
+    await until(() => server.sockets.size === 0);
+    await client.get('/');
+    await client.close();
+    await until(() => server.sockets.size === 0);
+  });
+});
