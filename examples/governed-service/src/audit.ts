@@ -1,26 +1,38 @@
+import type { AuditLog } from '@hotpath/constitution';
 import type { Postgres } from '@hotpath/postgres';
 import type { Decision } from './decisions.ts';
 import type { Database } from './schema.ts';
 
 /** Where every decision leaves its trace. */
 export interface AuditTrail {
-  /** Resolves when the trace is durable. */
+  /** Resolves when the trace is durable: a row to query, and an entry that can't be changed unnoticed. */
   record(decision: Decision): Promise<void>;
 }
 
-export function createAuditTrail(db: Postgres<Database>, constitutionalHash: string): AuditTrail {
+export function createAuditTrail(
+  db: Postgres<Database>,
+  log: AuditLog,
+  constitutionalHash: string,
+): AuditTrail {
   return {
     record: async (decision) => {
-      const { policyId, ...details } = decision;
+      const { id, policyId, action, subject, outcome } = decision;
+      const { policyId: _, ...details } = decision;
       await db.kysely
         .insertInto('audit_logs')
         .values({
           entity_type: 'policy',
           entity_id: String(policyId),
-          action: `decision:${decision.outcome}`,
+          action: `decision:${outcome}`,
           details: JSON.stringify({ ...details, constitutionalHash }),
         })
         .execute();
+      await log.commit({
+        who: subject,
+        what: `${action} under policy ${policyId}`,
+        decision: outcome,
+        details: { id },
+      });
     },
   };
 }

@@ -11,6 +11,8 @@ export interface Config {
   readonly constitutionalHash: string;
   readonly rateLimitPerSecond: number;
   readonly decisionTimeoutMs: Milliseconds;
+  /** Where the audit log is kept; one service writes a log at a time. */
+  readonly auditDirectory: string;
   readonly seedPolicies: number;
 }
 
@@ -19,13 +21,15 @@ const HASH_IN_FORCE = 'cdd01ef066bc6cf2';
 
 /** @throws RangeError when a variable is not what it must be; it names the variable. */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const port = wholeNumber(env, 'PORT', 8004, 0, 65_535);
   return Object.freeze({
     host: env.HOST || '127.0.0.1',
-    port: wholeNumber(env, 'PORT', 8004, 0, 65_535),
+    port,
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     redisUrl: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     constitutionalHash: HASH_IN_FORCE,
     rateLimitPerSecond: wholeNumber(env, 'RATE_LIMIT_PER_SECOND', 100, 1, 1_000_000),
+    auditDirectory: env.AUDIT_DIRECTORY || `.hotpath/audit-${port}`,
     decisionTimeoutMs: wholeNumber(env, 'DECISION_TIMEOUT_MS', 1_000, 1, 60_000),
     seedPolicies: wholeNumber(env, 'SEED_POLICIES', 10_000, 0, 1_000_000),
   });

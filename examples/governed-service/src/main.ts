@@ -14,6 +14,7 @@ async function main(): Promise<void> {
   console.log(`The governed service listens on ${service.url}`);
   console.log(`  PostgreSQL  ${config.databaseUrl === undefined ? 'embedded' : 'from DATABASE_URL'}`);
   console.log(`  Redis       ${redisSource(config.redisUrl, servers.redisUrl)}`);
+  console.log(`  audit log   ${config.auditDirectory}`);
   console.log(`  health      ${service.url}/health`);
   console.log(`  statistics  ${service.url}/stats`);
   const prepared = service.ready.then(() => {

@@ -1,4 +1,4 @@
-import { createConstitution } from '@hotpath/constitution';
+import { createAuditLog, createConstitution } from '@hotpath/constitution';
 import { isHotpathError, sleep } from '@hotpath/core';
 import { createHttpClient } from '@hotpath/http';
 import { createPostgres, governanceIndexes, type Postgres } from '@hotpath/postgres';
@@ -33,6 +33,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   let isReady = false;
 
   const constitution = opened.use(createConstitution({ active: constitutionalHash }));
+  const auditLog = opened.use(await createAuditLog({ directory: config.auditDirectory, constitution }));
   const limiter = opened.use(
     rateLimiter({ limit: config.rateLimitPerSecond, perMs: 1_000, burst: config.rateLimitPerSecond }),
   );
@@ -61,7 +62,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     constitution,
     limiter,
     policies,
-    audit: createAuditTrail(db, constitutionalHash),
+    audit: createAuditTrail(db, auditLog, constitutionalHash),
     decide: (request, policy) => decide(request, policy, evidence),
     health: createHealthCheck({ constitutionalHash, db, caches, evidence }),
     stats: () => ({
@@ -70,6 +71,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
       http: evidenceClient.stats(),
       limiter: limiter.stats(),
       constitution: constitution.stats(),
+      audit: auditLog.stats(),
       memory: process.memoryUsage(),
     }),
   });

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -29,11 +31,18 @@ export async function startServiceProcess(
   command: readonly [string, ...string[]] = [process.execPath, 'examples/governed-service/src/main.ts'],
 ): Promise<ServiceProcess> {
   const [file, ...args] = command;
+  const auditDirectory = mkdtempSync(join(tmpdir(), 'hotpath-audit-'));
   const child = spawn(file, args, {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PORT: '0', RATE_LIMIT_PER_SECOND: '100000', ...env },
+    env: {
+      ...process.env,
+      PORT: '0',
+      RATE_LIMIT_PER_SECOND: '100000',
+      AUDIT_DIRECTORY: auditDirectory,
+      ...env,
+    },
   });
   let output = '';
   const listeners = new Set<() => void>();
@@ -89,6 +98,7 @@ export async function startServiceProcess(
       const giveUp = setTimeout(() => killGroup('SIGKILL'), 15_000);
       await interrupt();
       clearTimeout(giveUp);
+      rmSync(auditDirectory, { recursive: true, force: true });
     },
   };
 }
