@@ -92,18 +92,13 @@ export function figuresOf(
   const normal = calls.filter((call) => call.dueMs >= normalMs && lastedMs(call) + call.dueMs < outageMs);
   const affected = calls.filter((call) => lastedMs(call) + call.dueMs >= outageMs);
   const p99NormalMs = p99(normal);
-  const slowMs = Math.max(10, 5 * p99NormalMs);
-  let recoverMs = 0;
-  if (usesServer === undefined) {
-    for (const call of affected) {
-      const isGood = call.outcome === 'served' && lastedMs(call) <= slowMs;
-      if (!isGood) recoverMs = Math.max(recoverMs, lastedMs(call) + call.dueMs - restoredMs);
-    }
-  } else {
-    const served = affected.filter((call) => call.outcome === 'served' && call.dueMs >= restoredMs);
-    // Never again within the time watched: at least that long.
-    recoverMs = Math.min(endMs, ...served.map((call) => call.endedMs)) - restoredMs;
-  }
+  const after = calls.filter((call) => call.dueMs >= restoredMs);
+  const recoveredMs =
+    usesServer === undefined
+      ? steadyFrom(after, (call) => lastedMs(call) <= Math.max(10, 5 * p99NormalMs))
+      : Math.min(...after.filter(({ outcome }) => outcome === 'served').map((call) => call.endedMs));
+  // Not within the time watched: at least that long.
+  const recoverMs = Math.max(0, Math.min(recoveredMs, endMs) - restoredMs);
   const count = (outcome: Call['outcome']): number => calls.filter((call) => call.outcome === outcome).length;
   return {
     calls: calls.length,
@@ -115,6 +110,24 @@ export function figuresOf(
     p99OutageMs: p99(affected.filter((call) => call.dueMs < restoredMs)),
     recoverMs,
   };
+}
+
+/** How long it must go well to count as recovered. */
+const STEADY_MS = 200;
+/** A busy machine delays some calls; errors are never excused. */
+const PROMPT_SHARE = 0.95;
+
+/** Since when all has gone well for a while: no error, and hardly a slow call. Calls are in order. */
+function steadyFrom(calls: readonly Call[], isPrompt: (call: Call) => boolean): number {
+  const lastMs = calls.at(-1)?.dueMs ?? Number.NEGATIVE_INFINITY;
+  for (const { dueMs } of calls) {
+    if (dueMs + STEADY_MS > lastMs) break;
+    const some = calls.filter((call) => call.dueMs >= dueMs && call.dueMs < dueMs + STEADY_MS);
+    const prompt = some.filter(isPrompt).length;
+    if (some.every(({ outcome }) => outcome === 'served') && prompt >= PROMPT_SHARE * some.length)
+      return dueMs;
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 function later(delayMs: number): Promise<void> {

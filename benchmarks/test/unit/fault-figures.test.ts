@@ -25,7 +25,7 @@ test('who waits for the server stalls for as long as it is away', () => {
     callsOf((dueMs) => ({ endedMs: dueMs >= 2_000 && dueMs < 4_300 ? 4_300 : dueMs + 1, outcome: 'served' })),
     moments,
   );
-  expect(figures).toMatchObject({ errors: 0, longestStallMs: 2_300, recoverMs: 300 });
+  expect(figures).toMatchObject({ errors: 0, longestStallMs: 2_300, recoverMs: 280 });
 });
 
 test('errors count, and delay recovery until the last one', () => {
@@ -36,7 +36,7 @@ test('errors count, and delay recovery until the last one', () => {
     })),
     moments,
   );
-  expect(figures).toMatchObject({ errors: 250, longestStallMs: 5, recoverMs: 495 });
+  expect(figures).toMatchObject({ errors: 250, longestStallMs: 5, recoverMs: 500 });
 });
 
 test('calls that never end are counted, and stall until the end', () => {
@@ -48,7 +48,33 @@ test('calls that never end are counted, and stall until the end', () => {
     ),
     moments,
   );
-  expect(figures).toMatchObject({ unsettled: 1, longestStallMs: 6_000, recoverMs: 5_000 });
+  expect(figures).toMatchObject({ unsettled: 1, longestStallMs: 6_000, recoverMs: 0 });
+});
+
+test('a slow call now and then does not put recovery off, an error does', () => {
+  const figuresWith = (odd: Pick<Call, 'outcome'> & { readonly lastsMs: number }) =>
+    figuresOf(
+      callsOf((dueMs) =>
+        dueMs > 4_000 && dueMs % 300 === 0
+          ? { endedMs: dueMs + odd.lastsMs, outcome: odd.outcome }
+          : { endedMs: dueMs + 1, outcome: 'served' },
+      ),
+      moments,
+    );
+  expect(figuresWith({ lastsMs: 50, outcome: 'served' }).recoverMs).toBe(0);
+  // The errors are at 4.2 s, 4.5 s, …; before the first of them it goes well for 200 ms.
+  expect(figuresWith({ lastsMs: 1, outcome: 'failed' }).recoverMs).toBe(0);
+});
+
+test('errors all the time are no recovery', () => {
+  const figures = figuresOf(
+    callsOf((dueMs) => ({
+      endedMs: dueMs + 1,
+      outcome: dueMs > 2_000 && dueMs % 100 === 0 ? 'failed' : 'served',
+    })),
+    moments,
+  );
+  expect(figures.recoverMs).toBe(5_000);
 });
 
 test('with a fallback, recovery is when the server is used again', () => {
