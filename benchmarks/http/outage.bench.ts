@@ -1,0 +1,63 @@
+import { defineSuite, nodeServer } from '../harness/index.ts';
+import { checkPolicy } from './policy.ts';
+
+const origin = nodeServer(new URL('origin.ts', import.meta.url));
+
+export default (['kill', 'freeze'] as const).map((script) =>
+  defineSuite({
+    name: `outage-${script}`,
+    title: `What callers see while their origin is ${script === 'kill' ? 'killed and restarted' : 'frozen'}`,
+    kind: 'fault',
+    server: 'origin',
+    script,
+    servers: { origin },
+    contenders: {
+      'undici request': {
+        role: 'peer',
+        library: 'undici',
+        note: 'timeouts of one second',
+        async setup({ servers: { origin } }) {
+          const { Pool } = await import('undici');
+          const pool = new Pool(origin.url, { connections: 100, headersTimeout: 1_000, bodyTimeout: 1_000 });
+          return {
+            run: async () => (await pool.request({ path: '/policies/1', method: 'GET' })).body.json(),
+            check: checkPolicy,
+            close: () => pool.destroy(),
+          };
+        },
+      },
+      got: {
+        role: 'peer',
+        library: 'got',
+        note: 'request timeout of one second, keep-alive',
+        async setup({ servers: { origin } }) {
+          const { default: got } = await import('got');
+          const { Agent } = await import('node:http');
+          const http = new Agent({ keepAlive: true });
+          const url = `${origin.url}/policies/1`;
+          const options = { agent: { http }, timeout: { request: 1_000 } };
+          return { run: () => got(url, options).json(), check: checkPolicy, close: () => http.destroy() };
+        },
+      },
+      hotpath: {
+        role: 'ours',
+        library: '@hotpath/http',
+        note: 'timeoutMs 1,000; circuit tries again after one second',
+        async setup({ servers: { origin } }) {
+          const { createHttpClient } = await import('@hotpath/http');
+          const client = createHttpClient({
+            baseUrl: origin.url,
+            timeoutMs: 1_000,
+            breaker: { openMs: 1_000, openFactor: 1 },
+          });
+          return {
+            run: () => client.getJson('/policies/1'),
+            check: checkPolicy,
+            close: () => client.close({ drainMs: 0 }),
+          };
+        },
+      },
+    },
+    goals: [{ contender: 'hotpath', figure: 'longestStallMs', atMost: 1_200 }],
+  }),
+);
