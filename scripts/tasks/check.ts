@@ -1,9 +1,26 @@
-import { existsSync, globSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { globSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
 import { build } from '../build.ts';
-import { packages, root, run } from '../steps.ts';
+import { exec } from '../release/step.ts';
+import { packages, root } from '../steps.ts';
 
-const steps: [name: string, step: () => Promise<number>][] = [
+const PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`;
+const TIMEOUT_MS = 300_000;
+
+/** What a command wrote when it failed; undefined when all is well. */
+function run(command: string, args: readonly string[]): Promise<string | undefined> {
+  return exec(command, args, { cwd: root, timeoutMs: TIMEOUT_MS, env: { PATH: withNode(PATH) } }).then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+}
+
+function withNode(path: string): string {
+  return `${dirname(process.execPath)}${delimiter}${path}`;
+}
+
+const steps: [name: string, step: () => Promise<string | undefined>][] = [
   ['format and lint', () => run('biome', ['check', '--error-on-warnings', '.'])],
   ['import directions and cycles', () => run(process.execPath, [join(root, 'scripts/check-imports.ts')])],
   ['workflows', () => run(process.execPath, [join(root, 'scripts/release/workflows.ts')])],
@@ -16,12 +33,12 @@ const steps: [name: string, step: () => Promise<number>][] = [
     { cwd: root },
   )
     .sort()
-    .map((project): [string, () => Promise<number>] => [
+    .map((project): [string, () => Promise<string | undefined>] => [
       `types of ${dirname(project)}`,
       () => run('tsc', ['--project', join(root, project)]),
     ]),
   ['unused code', () => run('knip', ['--no-progress'])],
-  ...packages.flatMap((name): [string, () => Promise<number>][] => [
+  ...packages.flatMap((name): [string, () => Promise<string | undefined>][] => [
     [`publint of ${name}`, () => run('publint', ['--strict', '--pack', 'npm', join(root, 'packages', name)])],
     [
       `attw of ${name}`,
@@ -32,14 +49,22 @@ const steps: [name: string, step: () => Promise<number>][] = [
 
 await build();
 const failed: string[] = [];
-for (const [name, step] of steps) {
-  const code = await step();
-  console.error(`${code === 0 ? 'ok    ' : 'FAILED'} ${name}`);
-  if (code !== 0) failed.push(name);
+const queue = steps.values();
+async function work(): Promise<void> {
+  for (const [name, step] of queue) {
+    const problem = await step();
+    console.error(`${problem === undefined ? 'ok    ' : 'FAILED'} ${name}`);
+    if (problem === undefined) continue;
+    console.error(problem);
+    failed.push(name);
+  }
 }
-const report = join(root, '.hotpath', 'checks.json');
-if (!existsSync(dirname(report))) mkdirSync(dirname(report), { recursive: true });
-writeFileSync(report, JSON.stringify({ passed: steps.length - failed.length, failed: failed.length }));
+// As many at once as there are cores: what a step writes is shown when it has failed, and in one piece.
+await Promise.all(Array.from({ length: availableParallelism() }, work));
+writeFileSync(
+  reportOf('check'),
+  JSON.stringify({ passed: steps.length - failed.length, failed: failed.length }),
+);
 if (failed.length > 0) {
   console.error(`\n${failed.length} of ${steps.length} checks failed: ${failed.join(', ')}`);
   process.exitCode = 1;

@@ -1,6 +1,6 @@
 import { build } from '../build.ts';
-import { run } from '../steps.ts';
 import { ensureSystemServers } from '../system-servers.ts';
+import { runTests } from '../tests.ts';
 
 const missing = ensureSystemServers();
 if (missing.length > 0) {
@@ -8,8 +8,7 @@ if (missing.length > 0) {
   process.exit(1);
 }
 await build();
-process.exitCode = await run('vitest', [
-  'run',
+process.exitCode = await runTests('test-system', [
   '--config',
   'vitest.system.config.ts',
   ...process.argv.slice(2),

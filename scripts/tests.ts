@@ -1,0 +1,16 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { root, run } from './steps.ts';
+
+/** Where a task leaves what it counted, for whoever adds it up. */
+export function reportOf(task: string): string {
+  const path = join(root, '.hotpath', 'reports', `${task}.json`);
+  mkdirSync(dirname(path), { recursive: true });
+  return path;
+}
+
+/** Runs vitest with a report for `task`; resolves with its exit code. */
+export function runTests(task: string, args: readonly string[]): Promise<number> {
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportOf(task)}`];
+  return run('vitest', ['run', ...reporters, ...args]);
+}
