@@ -134,7 +134,12 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
         return Promise.reject(error);
       }
       return gate.enter(scope, priority).then(
-        () => this.#run(next, work, scope),
+        () => {
+          if (!scope.aborted) return this.#run(next, work, scope);
+          // It was aborted between its admission and its turn.
+          gate.leave();
+          throw scope.reason;
+        },
         (error) => {
           throw error instanceof RejectedError ? scope.refuse(error) : error;
         },

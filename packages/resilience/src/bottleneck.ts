@@ -8,7 +8,7 @@ import {
 } from '@hotpath/core';
 import Bottleneck from 'bottleneck';
 import { limited, queueFull, wrongArgument } from './internal/limiter-errors.ts';
-import type { RateLimiter } from './rate-limiter.ts';
+import type { RateLimiter } from './rate-limiter-types.ts';
 
 /** How a schedule may end a job before it has begun. */
 export type ScheduleError =

@@ -9,6 +9,7 @@ import {
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { ConcurrencyGate } from './internal/concurrency-gate.ts';
+import type { Scope } from './internal/scope.ts';
 import { checkedPriority } from './internal/waiting-room.ts';
 import type { Policy, Step } from './policy.ts';
 
@@ -71,6 +72,11 @@ class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
       promise.then(leave, leave);
       return promise;
     };
+    // It may have been aborted between its admission and its turn.
+    const leaveAborted = (scope: Scope): Promise<never> => {
+      gate.leave();
+      return Promise.reject(scope.reason);
+    };
     return (work, scope) => {
       if (this.#closed) return Promise.reject(scope.refuse(closedError('bulkhead', this.name)));
       if (gate.tryEnter()) return run(work, scope);
@@ -81,7 +87,7 @@ class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
         return Promise.reject(error);
       }
       return gate.enter(scope, priority).then(
-        () => run(work, scope),
+        () => (scope.aborted ? leaveAborted(scope) : run(work, scope)),
         (error) => {
           throw error instanceof RejectedError ? scope.refuse(error) : error;
         },

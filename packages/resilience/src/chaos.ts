@@ -116,7 +116,10 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
       if (chance >= hangRate + errorRate + latencyRate) return next(work, scope);
       this.#delayedTotal++;
       this.#tell('latency', scope);
-      return this.#hold(latencyMs, scope).then(() => next(work, scope));
+      return this.#hold(latencyMs, scope).then(() => {
+        if (scope.aborted) throw scope.reason;
+        return next(work, scope);
+      });
     };
   }
 
@@ -153,6 +156,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
   }
 
   #hold(forMs: Milliseconds, scope: Scope): Promise<void> {
+    if (scope.aborted) return Promise.reject(scope.reason);
     return new Promise((resolve, reject) => {
       const hold = new Hold(this.#options.clock, scope, this.#holds, resolve, reject);
       hold.begin(forMs);

@@ -100,6 +100,7 @@ class LearningHedge extends BasePolicy<HedgeError> implements HedgePolicy {
     return (work, scope) => {
       if (this.#closed) return Promise.reject(scope.refuse(closedError('hedge', this.name)));
       if (!idempotent && scope.options.idempotent !== true) return next(work, scope);
+      if (scope.aborted) return Promise.reject(scope.reason);
       budget.recordCall();
       return new Promise((resolve, reject) => {
         new HedgedCall(this, next, work, scope, this.#delayMs, resolve, reject).begin();

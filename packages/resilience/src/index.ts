@@ -44,8 +44,14 @@ export type {
   Work,
 } from './policy.ts';
 export { parseRetryAfter, type RateLimitHeaders, rateLimitHeaders } from './rate-limit-headers.ts';
-export { type AcquireOptions, type RateLimiter, type RateLimiterError, rateLimiter } from './rate-limiter.ts';
+export { rateLimiter } from './rate-limiter.ts';
 export { RATE_LIMITER_DEFAULTS, type RateLimiterOptions } from './rate-limiter-options.ts';
+export type {
+  AcquireOptions,
+  RateLimiter,
+  RateLimiterError,
+  RateLimiterStats,
+} from './rate-limiter-types.ts';
 export { type Registry, type RegistryOptions, registry } from './registry.ts';
 export { isRetryable, type RetryOptions, type RetryPolicy, retry } from './retry.ts';
 export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.ts';

@@ -1,10 +1,4 @@
-import {
-  type AbortedError,
-  createTimerWheel,
-  type Milliseconds,
-  type RejectedError,
-  type TimerWheel,
-} from '@hotpath/core';
+import { createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { type Admission, Gcra } from './internal/gcra.ts';
@@ -14,68 +8,18 @@ import { LimiterBucket, LimiterWaiter } from './internal/limiter-queue.ts';
 import { CallScope, type Scope } from './internal/scope.ts';
 import { type TimeSource, timeSource } from './internal/turn-clock.ts';
 import { DEFAULT_PRIORITY, PRIORITIES } from './internal/waiting-room.ts';
-import type { Policy, Step } from './policy.ts';
+import type { Step } from './policy.ts';
 import {
   type RateLimiterOptions,
   type ResolvedRateLimiterOptions,
   resolveRateLimiterOptions,
 } from './rate-limiter-options.ts';
-
-/** How a rate limiter may end a call. */
-export type RateLimiterError =
-  | RejectedError<'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL'>
-  | AbortedError<'HOTPATH_CLOSED'>;
-
-/** What {@link RateLimiter.acquire} takes. */
-export interface AcquireOptions {
-  /** Whom to count it for; absent: the limiter as a whole. */
-  readonly key?: string | undefined;
-  /** How much to spend. Default 1. */
-  readonly cost?: number | undefined;
-  /** Who goes first, from 0 to 9. Default 5. */
-  readonly priority?: number | undefined;
-  /** How long to wait at most, in milliseconds. Default: as long as it takes. */
-  readonly deadlineMs?: Milliseconds | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Counters of a limiter since it was made, and who waits at present. */
-export interface RateLimiterStats {
-  readonly kind: 'rate-limiter';
-  readonly name: string;
-  readonly allowedTotal: number;
-  readonly refusedTotal: number;
-  /** Of those allowed, how many waited. */
-  readonly waitedTotal: number;
-  /** Waiters that left: by abort, deadline or close. */
-  readonly leftTotal: number;
-  readonly waiting: number;
-  readonly keys: number;
-  /** Keys that were dropped for want of room although they were not idle: raise `maxKeys` when it grows. */
-  readonly evictedActiveTotal: number;
-}
-
-/** Spreads calls over time: at most `burst + T * limit / perMs` in any interval T, for each key. */
-export interface RateLimiter extends Policy<RateLimiterError> {
-  readonly kind: 'rate-limiter';
-  /**
-   * Spends `cost` for `key` now, or says when that may be. Never waits, and never overtakes who does.
-   *
-   * Cost: one look-up, one small object.
-   * @throws RangeError when `cost` is not a number above 0.
-   */
-  tryAcquire(cost?: number, key?: string): Admission;
-  /**
-   * Spends as soon as it may, in the order of priority and arrival.
-   *
-   * @throws RejectedError (HOTPATH_RATE_LIMITED) when that is not within `deadlineMs`, or never.
-   * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait already.
-   * @throws AbortedError (HOTPATH_CLOSED) when the limiter is closed.
-   * @throws The signal's reason, untouched.
-   */
-  acquire(options?: AcquireOptions): Promise<Admission>;
-  stats(): RateLimiterStats;
-}
+import type {
+  AcquireOptions,
+  RateLimiter,
+  RateLimiterError,
+  RateLimiterStats,
+} from './rate-limiter-types.ts';
 
 class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimiter {
   readonly kind = 'rate-limiter';
@@ -165,7 +109,11 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
         return Promise.reject(scope.refuse(limited(this.name, admission.retryAfterMs)));
       }
       const leftMs = Math.min(maxWaitMs, scope.deadlineMs - this.options.clock.now());
-      return this.#acquire(key, cost, priority, leftMs, scope).then(() => next(work, scope));
+      return this.#acquire(key, cost, priority, leftMs, scope).then(() => {
+        // It may have been aborted between its admission and its turn.
+        if (scope.aborted) throw scope.reason;
+        return next(work, scope);
+      });
     };
   }
 
@@ -180,6 +128,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     if (!(Number.isInteger(priority) && priority >= 0 && priority < PRIORITIES)) {
       return Promise.reject(wrongArgument('rateLimiter', 'priority', 'a whole number from 0 to 9', priority));
     }
+    if (scope?.aborted) return Promise.reject(scope.reason);
     if (this.#closed) return this.#reject(scope, closedError('rate limiter', this.name));
     const nowMs = this.#time.now();
     const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);

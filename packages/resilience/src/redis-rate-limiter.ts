@@ -1,82 +1,31 @@
-import type { AbortedError, Milliseconds, RejectedError, TimerHandle } from '@hotpath/core';
-import { circuitBreaker } from './circuit-breaker.ts';
-import type { CircuitBreaker } from './circuit-types.ts';
-import { limiterStoreEvents, rejectedEvents } from './events.ts';
+import type { Milliseconds, TimerHandle } from '@hotpath/core';
+import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { type Admission, Gcra } from './internal/gcra.ts';
 import { KeyLease } from './internal/key-lease.ts';
 import { KeyTable } from './internal/key-table.ts';
-import { type LeaseReply, type LeaseRequest, runLeaseScript } from './internal/lease-script.ts';
+import type { LeaseReply } from './internal/lease-script.ts';
+import { LeaseStore } from './internal/lease-store.ts';
 import { type DistributedAdmission, Take } from './internal/lease-take.ts';
 import { LeaseTurns } from './internal/lease-turns.ts';
 import { limited, wrongCost } from './internal/limiter-errors.ts';
 import { BARE_SCOPE, CallScope } from './internal/scope.ts';
 import { type TimeSource, timeSource } from './internal/turn-clock.ts';
-import type { Policy, Step } from './policy.ts';
-import type { AcquireOptions } from './rate-limiter.ts';
+import type { Step } from './policy.ts';
+import type { AcquireOptions } from './rate-limiter-types.ts';
 import {
   type RedisRateLimiterOptions,
   type ResolvedRedisRateLimiterOptions,
   resolveRedisRateLimiterOptions,
 } from './redis-rate-limiter-options.ts';
-import { type TimeoutPolicy, timeout } from './timeout.ts';
-
-/** How a limiter on Redis may end a call. */
-export type RedisRateLimiterError =
-  | RejectedError<'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL'>
-  | AbortedError<'HOTPATH_CLOSED'>;
-
-/** Counters of a limiter on Redis since it was made, and what it holds. */
-export interface RedisRateLimiterStats {
-  readonly kind: 'redis-rate-limiter';
-  readonly name: string;
-  readonly allowedTotal: number;
-  readonly refusedTotal: number;
-  /** Answers that crossed no network: out of a lease, or by a refusal that still held. */
-  readonly localTotal: number;
-  /** Runs of the script that were answered, and those that were not. */
-  readonly scriptsTotal: number;
-  readonly scriptFailuresTotal: number;
-  readonly leasedTotal: number;
-  readonly returnedTotal: number;
-  /** Answers by the rule for a lost Redis. */
-  readonly lostTotal: number;
-  /** Whether Redis counts as lost at present. */
-  readonly lost: boolean;
-  readonly waiting: number;
-  readonly keys: number;
-}
-
-/** A rate limiter for a whole fleet, on one Redis (or a Cluster). */
-export interface RedisRateLimiter extends Policy<RedisRateLimiterError> {
-  readonly kind: 'redis-rate-limiter';
-  /**
-   * Spends `cost` for `key`, or says when that may be; waits for Redis' answer only, and mostly not even for that.
-   *
-   * In any interval T the fleet spends at most `burst + T * limit / perMs + nodes * maxLease` a key. Never
-   * rejects for Redis' sake: `decidedBy` says when the rule for a lost one answered.
-   *
-   * @throws RangeError when `cost` is not a number above 0.
-   * @throws AbortedError (HOTPATH_CLOSED) when the limiter is closed.
-   * @throws The signal's reason, untouched.
-   */
-  tryAcquire(cost?: number, key?: string, signal?: AbortSignal): Promise<DistributedAdmission>;
-  /**
-   * Spends as soon as it may; on this node in the order of priority and arrival.
-   *
-   * @throws RejectedError (HOTPATH_RATE_LIMITED) when that is not within `deadlineMs`, or never.
-   * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait already.
-   * @throws As `tryAcquire`.
-   */
-  acquire(options?: AcquireOptions): Promise<DistributedAdmission>;
-  stats(): RedisRateLimiterStats;
-  /** Refuses further calls, gives back what is leased, and resolves when Redis has it or is too slow. */
-  close(): Promise<void>;
-}
+import type {
+  RedisRateLimiter,
+  RedisRateLimiterError,
+  RedisRateLimiterStats,
+} from './redis-rate-limiter-types.ts';
 
 // So many calls go into one run of the script: it must not hold up the server for others.
 const MOST_CALLS = 256;
-const FAILURES_UNTIL_LOST = 3;
 
 class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements RedisRateLimiter {
   readonly kind = 'redis-rate-limiter';
@@ -86,40 +35,27 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
   readonly #leases: KeyTable<KeyLease<Take>>;
   readonly #holding = new Set<KeyLease<Take>>();
   readonly #asking = new Set<Promise<void>>();
-  readonly #deadline: TimeoutPolicy;
-  readonly #breaker: CircuitBreaker;
+  readonly #store: LeaseStore;
   readonly #share: Gcra;
   readonly #turns: LeaseTurns;
   #sweep: TimerHandle | undefined;
   #pending = 0;
-  #lost = false;
   #closed = false;
   #allowedTotal = 0;
   #refusedTotal = 0;
   #localTotal = 0;
-  #scriptsTotal = 0;
-  #scriptFailuresTotal = 0;
   #leasedTotal = 0;
   #returnedTotal = 0;
   #lostTotal = 0;
 
   constructor(options: ResolvedRedisRateLimiterOptions) {
     super(options.name);
-    const { limit, perMs, burst, nodes, clock, maxKeys, name, timeoutMs, retryLostMs } = options;
+    const { limit, perMs, burst, nodes, clock, maxKeys } = options;
     this.#options = options;
     this.#unitsPerUs = limit / perMs / 1_000;
     this.#time = timeSource(clock);
     this.#leases = new KeyTable(maxKeys);
-    this.#deadline = timeout(timeoutMs, { clock, name });
-    this.#breaker = circuitBreaker({
-      name,
-      consecutiveFailures: FAILURES_UNTIL_LOST,
-      openMs: retryLostMs,
-      openFactor: 1,
-      probes: 1,
-      halfOpenMs: 2 * timeoutMs,
-      clock,
-    });
+    this.#store = new LeaseStore(options);
     this.#share = new Gcra(limit / nodes, perMs, Math.max(1, burst / nodes));
     this.#turns = new LeaseTurns(options, (cost, key, signal) => this.tryAcquire(cost, key, signal));
   }
@@ -170,6 +106,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
       } catch (error) {
         throw scope.aborted ? error : scope.refuse(error);
       }
+      if (scope.aborted) throw scope.reason;
       return next(work, scope);
     };
   }
@@ -181,12 +118,12 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
       allowedTotal: this.#allowedTotal,
       refusedTotal: this.#refusedTotal,
       localTotal: this.#localTotal,
-      scriptsTotal: this.#scriptsTotal,
-      scriptFailuresTotal: this.#scriptFailuresTotal,
+      scriptsTotal: this.#store.scriptsTotal,
+      scriptFailuresTotal: this.#store.failuresTotal,
       leasedTotal: this.#leasedTotal,
       returnedTotal: this.#returnedTotal,
       lostTotal: this.#lostTotal,
-      lost: this.#lost,
+      lost: this.#store.lost,
       waiting: this.#pending + this.#turns.waiting,
       keys: this.#leases.size,
     };
@@ -244,7 +181,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
 
   async #ask(lease: KeyLease<Take>, takes: readonly Take[], extra: number): Promise<void> {
     lease.fetching = true;
-    const reply = await this.#run(lease, {
+    const reply = await this.#store.run(lease.key, {
       returned: 0,
       wanted: extra,
       costs: takes.map((take) => take.cost),
@@ -277,45 +214,15 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     }
   }
 
-  /** Runs the script behind deadline and breaker; `undefined` when Redis is lost. */
-  async #run(
-    lease: KeyLease<Take>,
-    asked: Pick<LeaseRequest, 'returned' | 'wanted' | 'costs'>,
-  ): Promise<LeaseReply | undefined> {
-    const { redis, burst, keyPrefix, name } = this.#options;
-    const permit = this.#breaker.tryEnter();
-    if (permit === 0) return undefined;
-    const key = `${keyPrefix}${name}:${lease.key}`;
-    try {
-      const reply = await this.#deadline.execute(() =>
-        runLeaseScript(redis, { key, unitsPerUs: this.#unitsPerUs, burst, ...asked }),
-      );
-      this.#breaker.recordSuccess(permit);
-      this.#scriptsTotal++;
-      if (this.#lost) this.#tell('back', undefined);
-      return reply;
-    } catch (error) {
-      this.#breaker.recordFailure(permit);
-      this.#scriptFailuresTotal++;
-      if (!this.#lost) this.#tell('lost', error);
-      return undefined;
-    }
-  }
-
-  #tell(state: 'lost' | 'back', error: unknown): void {
-    this.#lost = state === 'lost';
-    if (limiterStoreEvents.hasSubscribers) limiterStoreEvents.publish({ name: this.name, state, error });
-  }
-
   #byRule(lease: KeyLease<Take>, cost: number, nowMs: Milliseconds): DistributedAdmission {
-    const { onLost, retryLostMs } = this.#options;
+    const { onLost } = this.#options;
     this.#lostTotal++;
     let admission: Admission;
     if (onLost === 'share') {
       admission = this.#share.take(lease, cost, nowMs);
     } else {
       const allowed = onLost === 'open';
-      const waitMs = allowed ? 0 : (this.#breaker.retryAfterMs ?? retryLostMs);
+      const waitMs = allowed ? 0 : this.#store.retryAfterMs;
       admission = { allowed, remaining: 0, retryAfterMs: waitMs, resetMs: waitMs };
     }
     if (admission.allowed) this.#allowedTotal++;
@@ -393,7 +300,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     lease.units = 0;
     this.#holding.delete(lease);
     if (returned <= 0) return;
-    const reply = await this.#run(lease, { returned, wanted: 0, costs: [] });
+    const reply = await this.#store.run(lease.key, { returned, wanted: 0, costs: [] });
     if (reply !== undefined) this.#returnedTotal += returned;
   }
 }

@@ -113,7 +113,7 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
   }
 
   async #goOn(next: Step, work: Work<unknown>, scope: Scope, firstError: unknown): Promise<unknown> {
-    const { clock } = this.#options;
+    const { clock, budget } = this.#options;
     this.#failedFirstTotal++;
     let error = firstError;
     for (let attempt = 1; ; attempt++) {
@@ -122,6 +122,10 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
       if (delayMs === undefined) break;
       if (retryEvents.hasSubscribers) retryEvents.publish({ name: this.name, attempt, delayMs, error });
       await this.#pause(delayMs, scope);
+      if (scope.aborted) {
+        budget?.release();
+        throw scope.reason;
+      }
       const inner = new ChildScope(scope, Number.POSITIVE_INFINITY, attempt + 1);
       inner.follow();
       this.#retriesTotal++;

@@ -66,6 +66,7 @@ class WheelTimeout extends BasePolicy<TimeoutPolicyError> implements TimeoutPoli
         this.wheel.arm(inner, this.timeoutMs);
         this.#clock.release();
         inner.follow();
+        if (inner.aborted) return;
         next(work, inner).then(inner.onValue, inner.onError);
       });
     };

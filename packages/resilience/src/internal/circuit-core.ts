@@ -10,6 +10,7 @@ import type {
 import { type CircuitStateEvent, circuitStateEvents, rejectedEvents } from '../events.ts';
 import { readSnapshot } from './circuit-snapshot.ts';
 import { CountWindow, FAILURE, type OutcomeWindow, SLOW, SUCCESS, TimeWindow } from './outcome-window.ts';
+import { ProbeRound } from './probe-round.ts';
 import { type TimeSource, timeSource } from './turn-clock.ts';
 
 export const CLOSED = 0 as number;
@@ -18,6 +19,13 @@ const HALF_OPEN = 2;
 const ISOLATED = 3;
 const SHUT = 4;
 const STATES: readonly CircuitState[] = ['closed', 'open', 'half-open', 'isolated', 'shut'];
+
+interface Counted {
+  readonly calls: number;
+  readonly failures: number;
+  readonly slow: number;
+}
+const NOTHING: Counted = { calls: 0, failures: 0, slow: 0 };
 
 /** Told about every change of state, besides the telemetry: the opossum face is one. */
 export interface CircuitObserver {
@@ -42,11 +50,8 @@ export class CircuitCore {
   /** Openings since it was last closed. */
   #openings = 0;
   #openUntilMs: Milliseconds = 0;
-  #probesInFlight = 0;
-  #probesRecorded = 0;
-  #probeFailures = 0;
-  #probeSlow = 0;
-  #probesUntilMs: Milliseconds = 0;
+  /** There while it is half-open. */
+  #round: ProbeRound | undefined = undefined;
   #isolations = 0;
   /** What to go on with when the last isolation ends. */
   #beneath = CLOSED;
@@ -89,14 +94,14 @@ export class CircuitCore {
       return;
     }
     this.#ignoredTotal++;
-    if (this.phase === HALF_OPEN && this.#probesInFlight > 0) this.#probesInFlight--;
+    this.#round?.release();
   }
 
   /** Whether a call would be refused at this moment; counts it as refused when so. */
   isRefusing(): boolean {
     if (this.phase === CLOSED) return false;
     this.refresh();
-    if (this.phase === CLOSED || (this.phase === HALF_OPEN && this.#probeIsFree())) return false;
+    if (this.phase === CLOSED || this.#probeIsFree()) return false;
     this.#reject();
     return true;
   }
@@ -105,7 +110,7 @@ export class CircuitCore {
   refresh(): void {
     if (this.phase === OPEN) {
       if (this.now() >= this.#openUntilMs) this.#enterHalfOpen();
-    } else if (this.phase === HALF_OPEN && this.#probesInFlight > 0 && this.now() >= this.#probesUntilMs) {
+    } else if (this.#round?.isHung(this.now())) {
       this.#open('probes-hung');
     }
   }
@@ -119,7 +124,7 @@ export class CircuitCore {
     this.refresh();
     if (this.phase === CLOSED) return 0;
     if (this.phase === OPEN) return this.#openUntilMs - this.now();
-    if (this.phase === HALF_OPEN && this.#probeIsFree()) return 0;
+    if (this.#probeIsFree()) return 0;
     return undefined;
   }
 
@@ -202,9 +207,7 @@ export class CircuitCore {
   stats(): CircuitBreakerStats {
     const state = this.state;
     if (this.phase === CLOSED) this.#window?.expire(this.now());
-    const probing = this.phase === HALF_OPEN;
-    const calls = probing ? this.#probesRecorded : (this.#window?.calls ?? 0);
-    const failures = probing ? this.#probeFailures : (this.#window?.failures ?? 0);
+    const { calls, failures, slow } = this.#counted;
     return {
       kind: 'circuit-breaker',
       name: this.options.name,
@@ -212,9 +215,9 @@ export class CircuitCore {
       retryAfterMs: this.retryAfterMs,
       calls,
       failures,
-      slow: probing ? this.#probeSlow : (this.#window?.slow ?? 0),
+      slow,
       failureRatio: calls === 0 ? 0 : failures / calls,
-      probesInFlight: this.#probesInFlight,
+      probesInFlight: this.#round?.inFlight ?? 0,
       successesTotal: this.#successesTotal,
       failuresTotal: this.#failuresTotal,
       ignoredTotal: this.#ignoredTotal,
@@ -227,8 +230,8 @@ export class CircuitCore {
   #enterSlowly(): Permit {
     this.refresh();
     if (this.phase === CLOSED) return this.generation;
-    if (this.phase === HALF_OPEN && this.#probeIsFree()) {
-      if (this.#probesInFlight++ === 0) this.#probesUntilMs = this.now() + this.options.halfOpenMs;
+    if (this.#round?.isFree(this.options.probes)) {
+      this.#round.enter(this.now(), this.options.halfOpenMs);
       return this.generation;
     }
     this.#reject();
@@ -246,12 +249,17 @@ export class CircuitCore {
   }
 
   #probeIsFree(): boolean {
-    return this.#probesInFlight + this.#probesRecorded < this.options.probes;
+    return this.#round?.isFree(this.options.probes) === true;
+  }
+
+  /** What has been counted in the present state. */
+  get #counted(): Counted {
+    return this.#round ?? this.#window ?? NOTHING;
   }
 
   #record(bits: number): void {
     if (this.phase === CLOSED) this.#recordClosed(bits);
-    else if (this.phase === HALF_OPEN) this.#recordProbe(bits);
+    else if (this.#round !== undefined) this.#recordProbe(this.#round, bits);
   }
 
   #recordClosed(bits: number): void {
@@ -262,7 +270,7 @@ export class CircuitCore {
     if (bits === SUCCESS) this.#failuresInRow = 0;
     else if (bits & FAILURE) this.#failuresInRow++;
     if (window.failures === 0 && window.slow === 0) return;
-    if (this.#mustOpen(window)) this.#trip(window);
+    if (this.#mustOpen(window)) this.#trip();
   }
 
   #mustOpen(window: OutcomeWindow): boolean {
@@ -272,27 +280,23 @@ export class CircuitCore {
     return window.failures >= failureRatio * window.calls || window.slow >= slowRatio * window.calls;
   }
 
-  #trip(window: OutcomeWindow): void {
+  #trip(): void {
     if (!this.options.metricsOnly) {
       this.#open('tripped');
       return;
     }
     this.#openedTotal++;
-    this.#publish(CLOSED, OPEN, 'would-open', window);
+    this.#publish(CLOSED, OPEN, 'would-open');
     this.#forgetOutcomes();
   }
 
-  #recordProbe(bits: number): void {
+  #recordProbe(round: ProbeRound, bits: number): void {
     const { probes, failureRatio, slowRatio } = this.options;
-    if (this.#probesInFlight > 0) this.#probesInFlight--;
-    this.#probesRecorded++;
-    if (bits & FAILURE) this.#probeFailures++;
-    if (bits & SLOW) this.#probeSlow++;
-    if (this.#probesRecorded < probes) return;
+    round.record(bits);
+    if (round.calls < probes) return;
     // Where failures in a row are the only rule, half of the probes decide.
     const limit = failureRatio > 1 ? 0.5 : failureRatio;
-    if (this.#probeFailures >= limit * probes || this.#probeSlow >= slowRatio * probes)
-      this.#open('probes-failed');
+    if (round.failures >= limit * probes || round.slow >= slowRatio * probes) this.#open('probes-failed');
     else this.#close('recovered');
   }
 
@@ -332,14 +336,9 @@ export class CircuitCore {
     const from = this.phase;
     this.phase = phase;
     this.generation++;
-    if (from === CLOSED && this.#window !== undefined) this.#publish(from, phase, reason, this.#window);
-    else
-      this.#publish(from, phase, reason, {
-        calls: this.#probesRecorded,
-        failures: this.#probeFailures,
-        slow: this.#probeSlow,
-      });
+    this.#publish(from, phase, reason);
     this.#forgetOutcomes();
+    this.#round = phase === HALF_OPEN ? new ProbeRound() : undefined;
     if (this.observers !== undefined) {
       for (const observer of this.observers) observer.onState(STATES[phase] as CircuitState);
     }
@@ -348,27 +347,19 @@ export class CircuitCore {
   #forgetOutcomes(): void {
     this.#window?.clear();
     this.#failuresInRow = 0;
-    this.#probesInFlight = 0;
-    this.#probesRecorded = 0;
-    this.#probeFailures = 0;
-    this.#probeSlow = 0;
   }
 
-  #publish(
-    from: number,
-    to: number,
-    reason: string,
-    counted: { calls: number; failures: number; slow: number },
-  ): void {
+  #publish(from: number, to: number, reason: string): void {
     if (!circuitStateEvents.hasSubscribers) return;
+    const { calls, failures, slow } = this.#counted;
     const event: CircuitStateEvent = {
       name: this.options.name,
       from: STATES[from] as CircuitState,
       to: STATES[to] as CircuitState,
       reason,
-      calls: counted.calls,
-      failures: counted.failures,
-      slow: counted.slow,
+      calls,
+      failures,
+      slow,
       retryAfterMs: to === CLOSED ? 0 : to === OPEN ? Math.max(0, this.#openUntilMs - this.now()) : undefined,
     };
     circuitStateEvents.publish(event);
