@@ -4,6 +4,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { build } from '../build.ts';
 import { exec } from '../release/step.ts';
 import { packages, root } from '../steps.ts';
+import { reportOf } from '../tests.ts';
 
 const PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`;
 const TIMEOUT_MS = 300_000;
