@@ -76,7 +76,7 @@ export function exec(command: string, args: readonly string[], options: ExecOpti
   return new Promise((resolve, reject) => {
     const line = `${command} ${args.join(' ')}`.slice(0, 200);
     const fail = (what: string): void => {
-      reject(new Error(`${line} ${what}\n${all.trim().slice(-4000)}`));
+      reject(new Error(`${line} ${what}\n${all.trim().slice(-MOST_OUTPUT)}`));
     };
     const timer = setTimeout(() => {
       killGroup(child.pid as number);
@@ -94,6 +94,9 @@ export function exec(command: string, args: readonly string[], options: ExecOpti
     });
   });
 }
+
+/** Characters of a failed command's output that are told. */
+const MOST_OUTPUT = 20_000;
 
 const running = new Set<number>();
 
