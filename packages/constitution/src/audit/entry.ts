@@ -39,11 +39,20 @@ export function entryText(
     throw new TypeError('append: the entry needs a fingerprint, because the log has no constitution');
   }
   requireText('fingerprint', under);
-  return canonicalize(
-    details === undefined
-      ? { decision, fingerprint: under, index, time, what, who }
-      : { decision, details, fingerprint: under, index, time, what, who },
-  );
+  // The keys stand here as canonical JSON sorts them.
+  return `{"decision":${quoted(decision)},${details === undefined ? '' : `"details":${canonicalDetails(details)},`}"fingerprint":${quoted(under)},"index":${index},"time":"${time}","what":${quoted(what)},"who":${quoted(who)}}`;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must be escaped.
+const NEEDS_CARE = /[\u0000-\u001f"\\\ud800-\udfff]/;
+
+function quoted(text: string): string {
+  return NEEDS_CARE.test(text) ? canonicalize(text) : `"${text}"`;
+}
+
+/** Canonicalised within an object, so that an error names the place as the caller knows it. */
+function canonicalDetails(details: unknown): string {
+  return canonicalize({ details }).slice('{"details":'.length, -1);
 }
 
 function requireText(name: string, value: unknown): void {
@@ -56,12 +65,13 @@ function requireText(name: string, value: unknown): void {
 
 /** The leaf hash (hex) of a stored entry, for comparing with a proof's `leaf`. */
 export function leafHashOf(entry: StoredEntry): string {
-  return leafHash(canonicalize(entry)).toString('hex');
+  return leafHash(canonicalize(entry));
 }
 
 /** A stored line taken apart. */
 export interface ParsedLine {
-  readonly leaf: Buffer;
+  /** Its hash, in hex. */
+  readonly leaf: string;
   readonly text: string;
   readonly index: number;
 }
@@ -72,7 +82,7 @@ const LEAF_DIGITS = 64;
 export function parseLine(line: string): ParsedLine | undefined {
   const text = line.slice(LEAF_DIGITS + 1);
   const leaf = leafHash(text);
-  if (line[LEAF_DIGITS] !== ' ' || line.slice(0, LEAF_DIGITS) !== leaf.toString('hex')) return undefined;
+  if (line[LEAF_DIGITS] !== ' ' || line.slice(0, LEAF_DIGITS) !== leaf) return undefined;
   const index = indexOf(text);
   return index === undefined ? undefined : { leaf, text, index };
 }

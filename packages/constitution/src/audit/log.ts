@@ -134,7 +134,7 @@ export class AuditLog {
     }
     const leaf = leafHash(text);
     this.#tree.append(leaf);
-    this.#buffer.push(`${leaf.toString('hex')} ${text}`);
+    this.#buffer.push(`${leaf} ${text}`);
     this.#appended++;
     if (this.#buffer.length === flushEntries) this.#flushSoon(0);
     else if (this.#flushTimer === undefined) this.#flushSoon(flushIntervalMs);

@@ -9,16 +9,21 @@ pair[0] = 1;
 /** The root of a tree without leaves (RFC 6962 §2.1). */
 export const EMPTY_ROOT: Buffer = hash('sha256', '', 'buffer');
 
-/** A leaf's hash: SHA-256 of a zero byte and the entry (RFC 6962 §2.1). */
-export function leafHash(entry: string): Buffer {
-  return hash('sha256', `\0${entry}`, 'buffer');
+/** A leaf's hash in hex: SHA-256 of a zero byte and the entry (RFC 6962 §2.1). */
+export function leafHash(entry: string): string {
+  return hash('sha256', `\0${entry}`, 'hex');
+}
+
+/** The hash of what `pair` holds, a byte a character: Node makes that many times faster than a buffer. */
+function hashOfPair(): string {
+  return hash('sha256', pair, 'binary');
 }
 
 /** An inner node's hash: SHA-256 of a one byte and both children (RFC 6962 §2.1). */
 export function nodeHash(left: Buffer, right: Buffer): Buffer {
   left.copy(pair, 1);
   right.copy(pair, 1 + HASH_BYTES);
-  return hash('sha256', pair, 'buffer');
+  return Buffer.from(hashOfPair(), 'latin1');
 }
 
 /** The largest power of two below `count`, which must be at least 2: where RFC 6962 splits a tree. */
@@ -69,22 +74,20 @@ export class MerkleTree {
     return this.#size;
   }
 
-  /** Adds a leaf by its hash. */
-  append(leaf: Buffer): void {
+  /** Adds a leaf by its hash, in hex. */
+  append(leaf: string): void {
     let index = this.#size++;
-    let hashed = leaf;
-    this.#put(0, index, hashed);
+    this.#put(0, index, leaf, 'hex');
     for (let level = 0; (index & 1) === 1; level++) {
       const nodes = this.#levels[level] as Buffer;
       // Both children lie side by side.
       nodes.copy(pair, 1, (index - 1) * HASH_BYTES, (index + 1) * HASH_BYTES);
-      hashed = hash('sha256', pair, 'buffer');
       index >>= 1;
-      this.#put(level + 1, index, hashed);
+      this.#put(level + 1, index, hashOfPair(), 'latin1');
     }
   }
 
-  #put(level: number, index: number, hashed: Buffer): void {
+  #put(level: number, index: number, hashed: string, encoding: 'hex' | 'latin1'): void {
     let nodes = this.#levels[level];
     const offset = index * HASH_BYTES;
     if (nodes === undefined) {
@@ -96,7 +99,7 @@ export class MerkleTree {
       nodes = larger;
       this.#levels[level] = nodes;
     }
-    hashed.copy(nodes, offset);
+    nodes.write(hashed, offset, HASH_BYTES, encoding);
   }
 
   /** The hash of a whole subtree. */

@@ -28,18 +28,19 @@ export class TreeOfSegments {
     return this.#roots.size * this.#segmentEntries + this.#open.size;
   }
 
-  append(leaf: Buffer): void {
+  /** Adds an entry by its leaf hash, in hex. */
+  append(leaf: string): void {
     this.#open.append(leaf);
     if (this.#open.size < this.#segmentEntries) return;
     this.#unsealed.set(this.#roots.size, this.#open);
-    this.#roots.append(this.#open.root());
+    this.#roots.append(this.#open.root().toString('hex'));
     this.#open = new MerkleTree();
   }
 
   /** Takes over a segment that the store has sealed or dropped. */
   appendSegment(root: Buffer, isDropped: boolean): void {
     if (isDropped) this.#dropped.add(this.#roots.size);
-    this.#roots.append(root);
+    this.#roots.append(root.toString('hex'));
   }
 
   /** Full segments that still have to be sealed, the oldest first. */

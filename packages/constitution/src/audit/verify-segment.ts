@@ -153,7 +153,7 @@ function compareWithTree(
   const rebuilt = new MerkleTree();
   const isSized = stored.length === (2 * segmentEntries - 1) * HASH_BYTES;
   for (let place = 0; isSized && place < segmentEntries; place++) {
-    rebuilt.append(stored.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES));
+    rebuilt.append(stored.toString('hex', place * HASH_BYTES, (place + 1) * HASH_BYTES));
   }
   if (!isSized || !rebuilt.toBuffer().equals(stored)) {
     problems.push({ kind: 'tree', detail: `the stored tree of segment ${segment} was changed` });

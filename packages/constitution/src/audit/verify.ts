@@ -65,7 +65,7 @@ export async function verifyAuditLog(
 }
 
 /** Stands for the root of a segment that nothing is left of. */
-const NO_ROOT = Buffer.alloc(HASH_BYTES);
+const NO_ROOT = '0'.repeat(2 * HASH_BYTES);
 
 class Verification {
   readonly #reader: AuditReader;
@@ -110,14 +110,14 @@ class Verification {
       this.#roots.append(NO_ROOT);
     } else if (segment.state === 'dropped') {
       this.#dropped += this.#segmentEntries;
-      this.#roots.append(segment.root as Buffer);
+      this.#roots.append((segment.root as Buffer).toString('hex'));
     } else {
       const found = await inspectSegment(this.#reader, segment, first, this.#segmentEntries, isLast);
       this.#problems.push(...found.problems);
       this.#tree = found.tree;
       this.#size = found.end;
-      if (found.tree.size === this.#segmentEntries) this.#roots.append(found.tree.root());
-      else if (found.end === end) this.#roots.append(found.sealedRoot ?? NO_ROOT);
+      if (found.tree.size === this.#segmentEntries) this.#roots.append(found.tree.root().toString('hex'));
+      else if (found.end === end) this.#roots.append(found.sealedRoot?.toString('hex') ?? NO_ROOT);
       else this.#tail = found.tree;
     }
     this.#compare(number);

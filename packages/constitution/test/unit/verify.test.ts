@@ -36,7 +36,7 @@ function edit(name: string, change: (lines: string[]) => string[]): void {
 /** What somebody does who knows the format: another text, with the leaf hash that belongs to it. */
 function rewritten(line: string, from: string, to: string): string {
   const text = line.slice(65).replace(from, to);
-  return `${leafHash(text).toString('hex')} ${text}`;
+  return `${leafHash(text)} ${text}`;
 }
 
 async function problems(): Promise<

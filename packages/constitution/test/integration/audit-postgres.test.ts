@@ -1,0 +1,173 @@
+import { type PostgresServer, startPostgres } from '@hotpath/testkit';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { verifyConsistency, verifyInclusion } from '../../src/audit/index.ts';
+import {
+  type AuditEntry,
+  type AuditLog,
+  createAuditLog,
+  postgresAuditStore,
+  verifyAuditLog,
+} from '../../src/index.ts';
+
+let server: PostgresServer;
+let pool: pg.Pool;
+let logs = 0;
+
+beforeAll(async () => {
+  server = await startPostgres();
+  pool = new pg.Pool({ connectionString: server.connectionString, max: 4 });
+  pool.on('error', () => {});
+});
+afterAll(async () => {
+  await pool?.end();
+  await server?.[Symbol.asyncDispose]();
+});
+
+const entry = (index: number): AuditEntry => ({
+  who: 'ann',
+  what: `policy ${index}`,
+  decision: 'allow',
+  fingerprint: 'f',
+  details: { text: `"€" \\ ${index}`, index },
+});
+
+const open = (log: string): Promise<AuditLog> =>
+  createAuditLog({
+    store: postgresAuditStore({ client: pool, log }),
+    segmentEntries: 64,
+    retryIntervalMs: 50,
+  });
+const verify = (log: string): ReturnType<typeof verifyAuditLog> =>
+  verifyAuditLog(postgresAuditStore({ client: pool, log }));
+const name = (): string => `log-${logs++}`;
+
+async function filled(log: string, count: number): Promise<AuditLog> {
+  const audit = await open(log);
+  for (let index = audit.size; index < count; index++) audit.append(entry(index));
+  await audit.flush();
+  return audit;
+}
+
+describe('the Postgres store', () => {
+  it('keeps a log over openings, and proves and verifies it', async () => {
+    const log = name();
+    await (await filled(log, 100)).close();
+    const audit = await filled(log, 300);
+    const root = await audit.root();
+    for (const index of [0, 63, 64, 199, 255, 256, 299]) {
+      expect(verifyInclusion(await audit.inclusionProof(index), root)).toBe(true);
+      expect(verifyConsistency(await audit.consistencyProof(index), await audit.root(index), root)).toBe(
+        true,
+      );
+    }
+    const indexes: number[] = [];
+    for await (const one of audit.entries()) {
+      expect(one.details).toEqual(entry(one.index).details);
+      indexes.push(one.index);
+    }
+    expect(indexes).toEqual(Array.from({ length: 300 }, (_, index) => index));
+    await audit.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 300, root, checkpoints: 2, problems: [] });
+  });
+
+  it('names what was changed, removed or moved in its tables', async () => {
+    const changes: readonly (readonly [string, string, number])[] = [
+      [
+        "update hotpath_audit_entries set entry = replace(entry, 'allow', 'deny') where log = $1 and index = 70",
+        'altered',
+        70,
+      ],
+      [
+        "update hotpath_audit_entries set leaf = repeat('0', 64) where log = $1 and index = 140",
+        'altered',
+        140,
+      ],
+      ['delete from hotpath_audit_entries where log = $1 and index = 10', 'removed', 10],
+      ['delete from hotpath_audit_entries where log = $1 and index >= 145', 'removed', 145],
+    ];
+    for (const [change, kind, index] of changes) {
+      const log = name();
+      await (await filled(log, 150)).close();
+      await pool.query(change, [log]);
+      const found = await verify(log);
+      expect(found.problems[0]).toMatchObject({ kind, index });
+    }
+    const log = name();
+    await (await filled(log, 150)).close();
+    await pool.query('update hotpath_audit_entries set index = -1 where log = $1 and index = 20', [log]);
+    await pool.query('update hotpath_audit_entries set index = 20 where log = $1 and index = 21', [log]);
+    await pool.query('update hotpath_audit_entries set index = 21 where log = $1 and index = -1', [log]);
+    expect((await verify(log)).problems).toMatchObject([{ kind: 'moved' }]);
+  });
+
+  it('drops segments with their roots kept', async () => {
+    const log = name();
+    const audit = await filled(log, 200);
+    const root = await audit.root();
+    expect(await audit.drop(130)).toBe(128);
+    await expect(audit.inclusionProof(5)).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_DROPPED' });
+    expect(verifyInclusion(await audit.inclusionProof(130), root)).toBe(true);
+    await audit.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 200, dropped: 128, root });
+    const again = await filled(log, 201);
+    await again.close();
+    const { rows } = await pool.query(
+      'select count(*)::int as count from hotpath_audit_entries where log = $1',
+      [log],
+    );
+    expect(rows).toEqual([{ count: 73 }]);
+  });
+
+  it('notices a second writer, and mixes nothing', async () => {
+    const log = name();
+    const first = await filled(log, 10);
+    const second = await open(log);
+    first.append(entry(10));
+    await first.flush();
+    second.append({ ...entry(10), who: 'eve' });
+    await expect(second.flush()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    await expect(second.close()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    await first.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 11 });
+  });
+
+  it('takes an entry as written when only the answer was lost', async () => {
+    const log = name();
+    let losing = false;
+    const client = {
+      query: async (text: string, values: unknown[]) => {
+        const result = await pool.query(text, values);
+        if (losing && text.startsWith('insert into hotpath_audit_entries')) {
+          losing = false;
+          throw new Error('connection lost');
+        }
+        return result;
+      },
+    };
+    const audit = await createAuditLog({ store: postgresAuditStore({ client, log }), segmentEntries: 64 });
+    losing = true;
+    for (let index = 0; index < 100; index++) audit.append(entry(index));
+    await expect(audit.flush()).rejects.toThrow('connection lost');
+    await audit.flush();
+    await audit.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 100 });
+  });
+
+  it('loses nothing while the server is killed and started again', async () => {
+    const log = name();
+    const audit = await filled(log, 10);
+    await server.kill();
+    for (let index = 10; index < 500; index++) audit.append(entry(index));
+    await expect(audit.flush()).rejects.toThrow();
+    await server.start();
+    await audit.flush();
+    expect(audit.stats()).toMatchObject({ buffered: 0, size: 500 });
+    await audit.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 500 });
+  });
+
+  it('refuses a client without query', () => {
+    expect(() => postgresAuditStore({ client: {} as never })).toThrow("option 'client' must be");
+  });
+});
