@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const roots = '{packages/*,examples/*,benchmarks,testkit}';
+const roots = '{packages/*,examples/*,benchmarks,testkit,scripts}';
 
 export default defineConfig({
   test: {
