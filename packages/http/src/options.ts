@@ -8,7 +8,12 @@ import {
   systemClock,
   systemRandom,
 } from '@hotpath/core';
-import type { CircuitBreakerOptions, RateLimiterOptions } from '@hotpath/resilience';
+import {
+  type CircuitBreakerOptions,
+  type RateLimiterOptions,
+  rateLimiter,
+  resolveCircuitBreakerOptions,
+} from '@hotpath/resilience';
 import type { Dispatcher } from 'undici';
 import { type HttpHedgeOptions, type ResolvedHttpHedgeOptions, resolveHttpHedgeOptions } from './hedge.ts';
 import { type ResolveHost, resolveWithSystem } from './internal/address-book.ts';
@@ -234,6 +239,9 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     random: read.function<RandomSource>('random', systemRandom),
   };
   read.end();
+  // Each origin gets its own when it is first used; what is wrong is told now.
+  if (resolved.breaker !== undefined) resolveCircuitBreakerOptions(resolved.breaker);
+  if (resolved.rateLimit !== undefined) rateLimiter(resolved.rateLimit);
   return Object.freeze(resolved);
 }
 

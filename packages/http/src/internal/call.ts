@@ -11,6 +11,7 @@ import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
 import type { BodyStream } from './body-stream.ts';
 import type { CallSpec, CallTarget } from './call-spec.ts';
+import { CallbackTimer } from './callback-timer.ts';
 import { conclude, isWhole } from './conclude.ts';
 import type { CallObserver, Engine } from './engine.ts';
 import type { WireBody } from './exchange.ts';
@@ -24,17 +25,6 @@ import { joinPath, redactUrl } from './target.ts';
 const MOST_RESENDS = 5;
 /** A loser's answer is read to its end when no more than this is left of it. */
 const DRAIN_BYTES = 16 * 1024;
-
-class CallTimer extends WheelTimer {
-  readonly #onDue: () => void;
-  constructor(onDue: () => void) {
-    super();
-    this.#onDue = onDue;
-  }
-  override onDue(): void {
-    this.#onDue();
-  }
-}
 
 /**
  * One request of a caller, from queue to body, through all its tries; as a timer, it is its own deadline.
@@ -69,7 +59,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   #base: BaseUrl | undefined;
   #attempt: Attempt | undefined;
   #rival: Attempt | undefined;
-  #timer: CallTimer | undefined;
+  #timer: CallbackTimer | undefined;
   #stream: BodyStream | undefined;
   #leaveLimit: AbortController | undefined;
   #settled = false;
@@ -356,7 +346,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   #pause(pauseMs: Milliseconds, then: () => void): void {
-    this.#timer = new CallTimer(then);
+    this.#timer = new CallbackTimer(then);
     this.engine.wheel.arm(this.#timer, pauseMs);
   }
 

@@ -1,8 +1,9 @@
 import { isIP, type Socket } from 'node:net';
-import type { Clock, Milliseconds } from '@hotpath/core';
+import type { Milliseconds, TimerWheel } from '@hotpath/core';
 import { buildConnector } from 'undici';
 import type { HttpTlsOptions } from '../options.ts';
 import type { AddressBook, HostAddress } from './address-book.ts';
+import { CallbackTimer } from './callback-timer.ts';
 import type { Connection } from './connection.ts';
 import type { OriginPool } from './origin-pool.ts';
 
@@ -21,7 +22,7 @@ export interface DialerOptions {
   readonly vet: (addresses: readonly HostAddress[], hostname: string) => void;
   /** Whether HTTP/2 may be spoken with an origin. */
   readonly speaksHttp2: (origin: OriginPool) => boolean;
-  readonly clock: Clock;
+  readonly wheel: TimerWheel;
   /** Makes a connection of a connected socket; calls back once. */
   readonly wrap: (
     origin: OriginPool,
@@ -56,7 +57,7 @@ export class Dialer {
   }
 
   dial(origin: OriginPool, callback: (error: unknown, connection: Connection | undefined) => void): void {
-    const { clock, connectTimeoutMs, wrap, vet, speaksHttp2 } = this.#options;
+    const { wheel, connectTimeoutMs, wrap, vet, speaksHttp2 } = this.#options;
     const { hostname: bracketed, host, port, protocol } = origin.url;
     const hostname = bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed;
     const family = isIP(hostname);
@@ -72,7 +73,7 @@ export class Dialer {
     const settle = (error: unknown, connection: Connection | undefined): void => {
       if (settled) return;
       settled = true;
-      clock.clearTimeout(timer);
+      wheel.disarm(timer);
       if (opening !== undefined) this.#connecting.delete(opening);
       if (connection === undefined) opening?.destroy();
       callback(error, connection);
@@ -89,10 +90,9 @@ export class Dialer {
       }
       wrap(origin, socket, settle);
     };
-    const timer = clock.setTimeout(
-      () => settle(new ConnectTimeout(connectTimeoutMs), undefined),
-      connectTimeoutMs,
-    );
+    // Not the platform's timer: after a busy turn that one fires early.
+    const timer = new CallbackTimer(() => settle(new ConnectTimeout(connectTimeoutMs), undefined));
+    wheel.arm(timer, connectTimeoutMs);
     const connect = speaksHttp2(origin) ? this.#connectH2 : this.#connectH1;
     opening = connect({ hostname, host, protocol, port }, (error, socket) => {
       if (error !== null || socket === null) settle(error, undefined);

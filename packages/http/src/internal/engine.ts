@@ -50,7 +50,7 @@ export class Engine {
       addresses: new AddressBook({ ...options.dns, clock: options.clock }),
       vet: options.vet,
       speaksHttp2: (origin) => this.#speaksHttp2(origin),
-      clock: options.clock,
+      wheel: this.wheel,
       wrap: (origin, socket, callback) => this.#wrap(origin, socket, callback),
     });
     this.pool = new ConnectionPool(

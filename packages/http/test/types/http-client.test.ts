@@ -1,0 +1,34 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { expectTypeOf, test } from 'vitest';
+import type { HttpClient, HttpGatherResult, HttpResponse, ServerEvent } from '../../src/index.ts';
+
+interface Policy {
+  readonly id: string;
+}
+declare const client: HttpClient;
+declare const schema: StandardSchemaV1<unknown, Policy>;
+
+test('types', () => {
+  const use = async (): Promise<void> => {
+    expectTypeOf(await client.getJson('/')).toBeUnknown();
+    expectTypeOf(await client.getJson<Policy>('/')).toEqualTypeOf<Policy>();
+    expectTypeOf(await client.getJson('/', { schema })).toEqualTypeOf<Policy>();
+    expectTypeOf(await client.postJson('/', {}, { schema })).toEqualTypeOf<Policy>();
+    expectTypeOf(await client.get('/')).toEqualTypeOf<HttpResponse>();
+    expectTypeOf(await client.gather(['/'])).toEqualTypeOf<HttpGatherResult<HttpResponse>[]>();
+    expectTypeOf(await client.gather(['/'], { mode: 'failFast' })).toEqualTypeOf<HttpResponse[]>();
+    expectTypeOf(await client.gather(['/'], { mode: 'any' })).toEqualTypeOf<HttpResponse>();
+    expectTypeOf(await client.gather<Policy, 'settled', 'json'>(['/'], { as: 'json' })).toEqualTypeOf<
+      HttpGatherResult<Policy>[]
+    >();
+    for await (const event of client.events('/')) expectTypeOf(event).toEqualTypeOf<ServerEvent>();
+    const batcher = client.batcher({
+      toRequest: (ids: readonly number[]) => `/?${ids}`,
+      fromResponse: (): Policy[] => [],
+    });
+    expectTypeOf(await batcher.load(7)).toEqualTypeOf<Policy>();
+    // @ts-expect-error a misspelt option
+    await client.get('/', { timeout: 5 });
+  };
+  expectTypeOf(use).toBeFunction();
+});

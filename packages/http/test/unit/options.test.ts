@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { createHttpClient, HTTP_DEFAULTS, type HttpClientOptions } from '../../src/index.ts';
+import { resolveHttpClientOptions } from '../../src/options.ts';
+
+describe('options', () => {
+  it('have the documented defaults', () => {
+    expect(resolveHttpClientOptions()).toMatchObject(HTTP_DEFAULTS);
+    expect(HTTP_DEFAULTS).toMatchObject({
+      connections: 100,
+      keepAliveConnections: 20,
+      keepAliveMs: 5_000,
+      timeoutMs: 30_000,
+    });
+    expect(resolveHttpClientOptions().retry?.statuses).toEqual(new Set([408, 429, 502, 503, 504]));
+  });
+
+  const wrong: [string, HttpClientOptions | Record<string, unknown>, typeof TypeError | typeof RangeError][] =
+    [
+      ['connections', { connections: 0 }, RangeError],
+      ['connections', { connections: '5' }, TypeError],
+      ['keepAliveConnections', { keepAliveConnections: -1 }, RangeError],
+      ['timeoutMs', { timeoutMs: 0 }, RangeError],
+      ['timeoutMs', { timeoutMs: Number.NaN }, TypeError],
+      ['baseUrl', { baseUrl: 'nowhere' }, TypeError],
+      ['baseUrl', { baseUrl: 'ftp://x' }, TypeError],
+      ['baseUrl', { baseUrl: [] }, RangeError],
+      ['baseUrl', { baseUrl: 7 }, TypeError],
+      ['baseUrl', { baseUrl: 'http://user:password@x' }, TypeError],
+      ['baseUrl', { baseUrl: 'http://x/?a=b' }, TypeError],
+      ['governance.hash', { governance: { hash: '' } }, TypeError],
+      ['governance.hash', { governance: {} }, TypeError],
+      ['retry', { retry: { attempts: 0 } }, RangeError],
+      ['retry.statuses', { retry: { statuses: [200] } }, TypeError],
+      ['ssrfGuard', { ssrfGuard: { allow: ['10.0.0.0/33'] } }, TypeError],
+      ['ssrfGuard', { ssrfGuard: 'yes' }, TypeError],
+      ['http2', { http2: 'yes' }, TypeError],
+      ['dispatcher', { dispatcher: {} }, TypeError],
+      ['redirect', { redirect: { max: 0 } }, RangeError],
+      ['hedge', { hedge: { delayMs: -1 } }, RangeError],
+      ['conections', { conections: 5 }, TypeError],
+      ['connection', { headers: { Connection: 'close' } }, TypeError],
+    ];
+  for (const [name, options, kind] of wrong) {
+    it(`name '${name}' when it is wrong: ${JSON.stringify(options)}`, () => {
+      expect(() => createHttpClient(options as HttpClientOptions)).toThrow(kind);
+      expect(() => createHttpClient(options as HttpClientOptions)).toThrow(name);
+    });
+  }
+
+  it('of the breaker and the limit are checked before the first request', () => {
+    expect(() => createHttpClient({ breaker: { failureRatio: 2 } })).toThrow(RangeError);
+    expect(() => createHttpClient({ rateLimit: { limit: 0 } })).toThrow(RangeError);
+  });
+});
