@@ -46,7 +46,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
   }
 
   tryAcquire(cost = 1, key?: string): Admission {
-    if (!(cost > 0)) throw wrongCost('rateLimiter', cost);
+    if (typeof cost !== 'number' || !(cost > 0)) throw wrongCost('rateLimiter', cost);
     const nowMs = this.#time.now();
     const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
     const admission =
@@ -102,7 +102,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     return (work, scope) => {
       const { key, cost = 1, priority = DEFAULT_PRIORITY } = scope.options;
       if (maxWaitMs === 0) {
-        if (!(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
+        if (typeof cost !== 'number' || !(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
         const admission = this.tryAcquire(cost, key);
         if (admission.allowed) return next(work, scope);
         if (this.#closed) return Promise.reject(scope.refuse(closedError('rate limiter', this.name)));
@@ -124,7 +124,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     patienceMs: Milliseconds,
     scope: Scope | undefined,
   ): Promise<Admission> {
-    if (!(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
+    if (typeof cost !== 'number' || !(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
     if (!(Number.isInteger(priority) && priority >= 0 && priority < PRIORITIES)) {
       return Promise.reject(wrongArgument('rateLimiter', 'priority', 'a whole number from 0 to 9', priority));
     }

@@ -68,13 +68,14 @@ export function resolveRedisRateLimiterOptions(
     throw new TypeError(`${owner}: option 'strict' excludes 'maxLease', got both`);
   }
   const strict = read.boolean('strict', false);
+  const maxLease = read.integer('maxLease', Math.floor(limit / 100), { min: 0, max: 1e12 });
   const resolved: ResolvedRedisRateLimiterOptions = {
     redis,
     limit,
     perMs: read.number('perMs', 1_000, { min: 1e-3, max: largest }),
     burst: read.number('burst', Math.max(1, limit / 10), { min: 1, max: 1e12 }),
     strict,
-    maxLease: strict ? 0 : read.integer('maxLease', Math.floor(limit / 100), { min: 0, max: 1e12 }),
+    maxLease: strict ? 0 : maxLease,
     onLost,
     nodes: read.integer('nodes', 1, { min: 1, max: 1_000_000 }),
     timeoutMs: read.number('timeoutMs', 100, { min: 1, max: largest }),

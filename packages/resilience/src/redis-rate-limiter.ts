@@ -61,7 +61,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
   }
 
   tryAcquire(cost = 1, key = '', signal?: AbortSignal): Promise<DistributedAdmission> {
-    if (!(cost > 0)) return Promise.reject(wrongCost('redisRateLimiter', cost));
+    if (typeof cost !== 'number' || !(cost > 0)) return Promise.reject(wrongCost('redisRateLimiter', cost));
     if (this.#closed) return Promise.reject(closedError('rate limiter', this.name));
     if (signal?.aborted) return Promise.reject(signal.reason);
     const nowMs = this.#time.now();
@@ -169,8 +169,8 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     // Who leases has one request under way, so that it never holds more than it may.
     if (maxLease > 0 && lease.fetching) return;
     const takes = lease.pending.splice(0, MOST_CALLS);
-    this.#pending -= takes.length;
     const wanted = takes.filter((take) => take.wanted);
+    this.#pending -= takes.length - wanted.length;
     const extra = maxLease > 0 && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
     if (wanted.length > 0 || extra > 0) {
       const asking = this.#ask(lease, wanted, extra).finally(() => this.#asking.delete(asking));
@@ -187,6 +187,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
       costs: takes.map((take) => take.cost),
     });
     lease.fetching = false;
+    this.#pending -= takes.length;
     const nowMs = this.#options.clock.now();
     if (reply === undefined) for (const take of takes) take.resolve(this.#byRule(lease, take.cost, nowMs));
     else this.#distribute(lease, takes, reply, nowMs);

@@ -1,4 +1,4 @@
-import { AbortedError, type Milliseconds, UnavailableError } from '@hotpath/core';
+import type { Milliseconds } from '@hotpath/core';
 import type { ResolvedCircuitBreakerOptions } from '../circuit-options.ts';
 import type {
   CircuitBreakerError,
@@ -8,6 +8,7 @@ import type {
   Permit,
 } from '../circuit-types.ts';
 import { type CircuitStateEvent, circuitStateEvents, rejectedEvents } from '../events.ts';
+import { mustOpen, openLengthMs, refusalIn, roundFailed } from './circuit-rules.ts';
 import { readSnapshot } from './circuit-snapshot.ts';
 import { CountWindow, FAILURE, type OutcomeWindow, SLOW, SUCCESS, TimeWindow } from './outcome-window.ts';
 import { ProbeRound } from './probe-round.ts';
@@ -134,20 +135,7 @@ export class CircuitCore {
   }
 
   refusal(): CircuitBreakerError {
-    const { name } = this.options;
-    if (this.phase === SHUT)
-      return new AbortedError('HOTPATH_CLOSED', `circuit breaker '${name}' is closed for good`);
-    if (this.phase === ISOLATED) {
-      return new UnavailableError('HOTPATH_CIRCUIT_ISOLATED', `circuit breaker '${name}' is isolated`);
-    }
-    const retryAfterMs = this.retryAfterMs;
-    return new UnavailableError(
-      'HOTPATH_CIRCUIT_OPEN',
-      `circuit breaker '${name}' is ${STATES[this.phase]}`,
-      {
-        retryAfterMs,
-      },
-    );
+    return refusalIn(this.state, this.options.name, this.retryAfterMs);
   }
 
   isolate(): () => void {
@@ -270,14 +258,7 @@ export class CircuitCore {
     if (bits === SUCCESS) this.#failuresInRow = 0;
     else if (bits & FAILURE) this.#failuresInRow++;
     if (window.failures === 0 && window.slow === 0) return;
-    if (this.#mustOpen(window)) this.#trip();
-  }
-
-  #mustOpen(window: OutcomeWindow): boolean {
-    const { consecutiveFailures, minimumCalls, failureRatio, slowRatio } = this.options;
-    if (consecutiveFailures > 0 && this.#failuresInRow >= consecutiveFailures) return true;
-    if (window.calls < minimumCalls) return false;
-    return window.failures >= failureRatio * window.calls || window.slow >= slowRatio * window.calls;
+    if (mustOpen(options, window, this.#failuresInRow)) this.#trip();
   }
 
   #trip(): void {
@@ -291,24 +272,14 @@ export class CircuitCore {
   }
 
   #recordProbe(round: ProbeRound, bits: number): void {
-    const { probes, failureRatio, slowRatio } = this.options;
     round.record(bits);
-    if (round.calls < probes) return;
-    // Where failures in a row are the only rule, half of the probes decide.
-    const limit = failureRatio > 1 ? 0.5 : failureRatio;
-    if (round.failures >= limit * probes || round.slow >= slowRatio * probes) this.#open('probes-failed');
+    if (round.calls < this.options.probes) return;
+    if (roundFailed(this.options, round)) this.#open('probes-failed');
     else this.#close('recovered');
   }
 
   #open(reason: string): void {
-    const { openMs, openFactor, maxOpenMs, random } = this.options;
-    const failedRounds = reason === 'forced' ? 0 : this.#openings;
-    let lengthMs = openMs;
-    if (failedRounds > 0 && openMs > 0) {
-      const upperMs = Math.min(maxOpenMs, openMs * openFactor ** failedRounds);
-      // Spread between the plain time and the grown one: breakers of a fleet shall not probe in step.
-      lengthMs = openMs + (upperMs - openMs) * random();
-    }
+    const lengthMs = openLengthMs(this.options, reason === 'forced' ? 0 : this.#openings);
     this.#openings++;
     this.#openFor(lengthMs, reason);
   }
