@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchmarksFolder, discover } from './harness/discover.ts';
@@ -98,7 +99,8 @@ async function main(): Promise<number> {
         progress.print(renderSuite(result));
       }
     };
-    await Promise.all(values.quick ? [worker(), worker()] : [worker()]);
+    const workers = values.quick ? availableParallelism() : 1;
+    await Promise.all(Array.from({ length: workers }, worker));
     progress.end();
     return done;
   }

@@ -19,21 +19,23 @@ function judgeGoal(goal: Goal, contenders: readonly ContenderResult[], mode: 'fu
     goal.contender === undefined
       ? contenders.find(({ role }) => role === 'ours')
       : contenders.find(({ name }) => name === goal.contender);
+  const other = typeof bound === 'number' ? undefined : contenders.find(({ name }) => name === bound.of);
   const values = figuresOf(ours, figure);
   const bounds =
     typeof bound === 'number'
       ? values.map(() => bound)
-      : figuresOf(
-          contenders.find(({ name }) => name === bound.of),
-          figure,
-        ).map((other) => other * (bound.times ?? 1) + (bound.plus ?? 0));
+      : figuresOf(other, figure).map((value) => value * (bound.times ?? 1) + (bound.plus ?? 0));
   const result = { text: describeGoal(goal), contender: ours?.name ?? goal.contender ?? '', figure };
   const isComplete =
     values.length > 0 &&
     values.length === bounds.length &&
     values.every(Number.isFinite) &&
     bounds.every(Number.isFinite);
-  if (!isComplete) return { ...result, status: 'missing', value: null, bound: null };
+  if (!isComplete) {
+    // Only a quick run leaves contenders out, and it judges nothing anyway.
+    const isLeftOut = other?.status === 'notRun';
+    return { ...result, status: isLeftOut ? 'notJudged' : 'missing', value: null, bound: null };
+  }
   // Within a round, because the machine's mood changes from one to the next.
   const excess = median(values.map((value, round) => value - (bounds[round] as number)));
   const isMet = goal.atMost === undefined ? excess >= 0 : excess <= 0;

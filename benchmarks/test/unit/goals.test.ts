@@ -55,6 +55,14 @@ test('a quick run judges no goal, but still misses figures', () => {
   expect(statusOf({ figure: 'absentMs', atMost: 1 }, [them, us], 'quick')).toBe('missing');
 });
 
+test('in a quick run a bound by who was left out is not judged', () => {
+  const leftOut = { ...contenderOf('them', 'peer', []), status: 'notRun' } as const;
+  const failed = contenderOf('them', 'peer', []);
+  const goal = { figure: 'timeNs', atMost: { of: 'them' } };
+  expect(statusOf(goal, [leftOut, us], 'quick')).toBe('notJudged');
+  expect(statusOf(goal, [failed, us], 'quick')).toBe('missing');
+});
+
 test('a goal is said in words with its unit', () => {
   const suite = suiteWith(
     { figure: 'timeNs', atMost: { times: 1.3, of: 'them', plus: 45 } },
