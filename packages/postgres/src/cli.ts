@@ -95,10 +95,10 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv, output: CliO
     if (!(number >= 0)) throw new UsageError(`--${name} must be a number of seconds, got ${given}`);
     return { [name === 'lock-timeout' ? 'lockTimeoutMs' : 'buildTimeoutMs']: number * 1000 };
   };
+  const limits = { ...seconds('lock-timeout'), ...seconds('build-timeout') };
   await using db = createPostgres({ connectionString });
   if (command === 'plan') return await plan(db.indexes, definitions, values.json, output);
   if (command === 'report') return await report(db.indexes, definitions, values.json, output);
-  const limits = { ...seconds('lock-timeout'), ...seconds('build-timeout') };
   return await apply(db.indexes, definitions, limits, values.json, output);
 }
 

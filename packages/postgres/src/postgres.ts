@@ -80,7 +80,8 @@ export interface ReadOnly {
 }
 
 /** Postgres for a service under load. */
-export interface Postgres<DB> extends AsyncDisposable {
+// biome-ignore lint/suspicious/noExplicitAny: without declared tables, any name will do.
+export interface Postgres<DB = any> extends AsyncDisposable {
   readonly kysely: Kysely<DB>;
   query<Row = Record<string, unknown>>(
     text: string,

@@ -31,8 +31,9 @@ export function sendCancelRequest(client: PgClient, timeoutMs: Milliseconds): Pr
     request.writeInt32BE(secretKey, 12);
     if (client.ssl) encrypt(socket, client, request);
     else {
+      // Not ended from here: PgBouncer 1.18 stops with a fatal error when a request to cancel is closed early.
       socket.resume();
-      socket.end(request);
+      socket.write(request);
     }
   });
 }
@@ -53,7 +54,7 @@ function encrypt(socket: Socket, { ssl, host }: PgClient, request: Buffer): void
     });
     secure.on('error', () => socket.destroy());
     secure.resume();
-    secure.end(request);
+    secure.write(request);
     return undefined;
   });
 }

@@ -1,18 +1,20 @@
-import { createPostgres, type Postgres, type PostgresOptions } from '../../src/index.ts';
 import { type PostgresServer, startPostgres } from '@hotpath/testkit';
+import { createPostgres, type Postgres, type PostgresOptions } from '../../src/index.ts';
 
 /** A server, and clients of it that end with it. */
 export interface TestDatabase extends AsyncDisposable {
   readonly server: PostgresServer;
-  readonly db: Postgres<any>;
-  connect(options?: PostgresOptions): Postgres<any>;
+  readonly db: Postgres;
+  connect(options?: PostgresOptions): Postgres;
 }
 
-export async function startDatabase(settings: Record<string, string | number | boolean> = {}): Promise<TestDatabase> {
+export async function startDatabase(
+  settings: Record<string, string | number | boolean> = {},
+): Promise<TestDatabase> {
   const server = await startPostgres({ settings: { max_connections: 200, ...settings } });
-  const clients: Postgres<any>[] = [];
-  const connect = (options: PostgresOptions = {}): Postgres<any> => {
-    const client = createPostgres<any>({ connectionString: server.connectionString, ...options });
+  const clients: Postgres[] = [];
+  const connect = (options: PostgresOptions = {}): Postgres => {
+    const client = createPostgres({ connectionString: server.connectionString, ...options });
     clients.push(client);
     return client;
   };

@@ -15,10 +15,15 @@ analyze`;
 /** A hot query for each of the seven indexes. */
 export const GOVERNANCE_QUERIES = (hash: string): Record<string, string> => ({
   idx_constitutional_entities_hash: `select * from constitutional_entities where constitutional_hash = '${hash}'`,
-  idx_service_metrics_service_status_created: "select * from service_metrics where service_name = 's7' and status = 'ok' order by created_at desc limit 20",
-  idx_policies_active: "select id, name, version from policies where status = 'active' and id between 100 and 5000",
+  idx_service_metrics_service_status_created:
+    "select * from service_metrics where service_name = 's7' and status = 'ok' order by created_at desc limit 20",
+  idx_policies_active:
+    "select id, name, version from policies where status = 'active' and id between 100 and 5000",
   idx_policies_metadata_hash: `select * from policies where metadata->>'constitutional_hash' = '${hash}'`,
-  idx_audit_logs_entity_created: "select * from audit_logs where entity_type = 'policy' and entity_id = '17' order by created_at desc limit 20",
-  idx_performance_metrics_service_type_time: "select * from performance_metrics where service_name = 's3' and metric_type = 'm3' order by timestamp desc limit 20",
-  idx_policies_full_text: "select * from policies where to_tsvector('english', coalesce(name, '') || ' ' || coalesce(description, '')) @@ websearch_to_tsquery('english', 'subject42')",
+  idx_audit_logs_entity_created:
+    "select * from audit_logs where entity_type = 'policy' and entity_id = '17' order by created_at desc limit 20",
+  idx_performance_metrics_service_type_time:
+    "select * from performance_metrics where service_name = 's3' and metric_type = 'm3' order by timestamp desc limit 20",
+  idx_policies_full_text:
+    "select * from policies where to_tsvector('english', coalesce(name, '') || ' ' || coalesce(description, '')) @@ websearch_to_tsquery('english', 'subject42')",
 });

@@ -4,7 +4,7 @@ import { spawnNode } from '@hotpath/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { governanceIndexes, type IndexDefinition, type IndexProgress } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
-import { GOVERNANCE_SCHEMA, GOVERNANCE_QUERIES } from './governance-schema.ts';
+import { GOVERNANCE_QUERIES, GOVERNANCE_SCHEMA } from './governance-schema.ts';
 
 const HASH = 'cdd01ef066bc6cf2';
 const declared = governanceIndexes(HASH);
@@ -24,7 +24,9 @@ const states = async (like = 'idx_%') =>
 
 describe('the seven indexes of a governed service', () => {
   afterEach(async () => {
-    expect(await test.db.query("select count(*)::int as n from pg_locks where locktype = 'advisory'")).toEqual([{ n: 0 }]);
+    expect(
+      await test.db.query("select count(*)::int as n from pg_locks where locktype = 'advisory'"),
+    ).toEqual([{ n: 0 }]);
   });
 
   it('are created, valid and used by the planner, and a second apply changes nothing', async () => {
@@ -48,14 +50,18 @@ describe('the seven indexes of a governed service', () => {
   it('follow the hash: one that no longer fits its definition is replaced, without a moment without it', async () => {
     const rotated = governanceIndexes('1b33abb9a724f5dd');
     const { done } = await test.db.indexes.apply(rotated);
-    expect(done.map(({ name, action }) => [name, action])).toEqual([['idx_constitutional_entities_hash', 'replace']]);
+    expect(done.map(({ name, action }) => [name, action])).toEqual([
+      ['idx_constitutional_entities_hash', 'replace'],
+    ]);
     expect((await test.db.indexes.apply(rotated)).done).toEqual([]);
     await test.db.indexes.apply(declared);
     expect(await states('%_hp%')).toEqual([]);
   });
 
   it('that are no longer declared are reported and left alone', async () => {
-    const { orphans } = await test.db.indexes.apply(declared.filter(({ name }) => name !== 'idx_policies_active'));
+    const { orphans } = await test.db.indexes.apply(
+      declared.filter(({ name }) => name !== 'idx_policies_active'),
+    );
     expect(orphans).toEqual(['idx_policies_active']);
     expect(await states('idx_policies_active')).toHaveLength(1);
   });
@@ -68,13 +74,23 @@ describe('the seven indexes of a governed service', () => {
     const load = Array.from({ length: 4 }, async () => {
       while (!isOver) {
         const startedAt = performance.now();
-        await test.db.query("insert into audit_logs (entity_type, entity_id, action, details) values ('load', $1, 'x', '{}')", [String(writes++)], { timeoutMs: 5_000 });
-        await test.db.query('update policies set version = version + 1 where id = $1', [1 + (writes % 1_000)], { timeoutMs: 5_000 });
+        await test.db.query(
+          "insert into audit_logs (entity_type, entity_id, action, details) values ('load', $1, 'x', '{}')",
+          [String(writes++)],
+          { timeoutMs: 5_000 },
+        );
+        await test.db.query(
+          'update policies set version = version + 1 where id = $1',
+          [1 + (writes % 1_000)],
+          { timeoutMs: 5_000 },
+        );
         await test.db.query('select * from policies where id = $1', [writes % 1_000], { timeoutMs: 5_000 });
         slowestMs = Math.max(slowestMs, performance.now() - startedAt);
       }
     });
-    const runners = Array.from({ length: 10 }, () => test.connect({ pool: { max: 2 } }).indexes.apply(declared));
+    const runners = Array.from({ length: 10 }, () =>
+      test.connect({ pool: { max: 2 } }).indexes.apply(declared),
+    );
     const results = await Promise.all(runners).finally(() => {
       isOver = true;
     });
@@ -104,7 +120,9 @@ describe('what a failed or interrupted build leaves', () => {
     await test.db.transaction(
       async (old) => {
         await old.query('select count(*) from ready');
-        const build = test.db.query('create unique index concurrently ready_once on ready (a)').catch((error) => error);
+        const build = test.db
+          .query('create unique index concurrently ready_once on ready (a)')
+          .catch((error) => error);
         const waiting = "select pid from pg_stat_progress_create_index where phase like '%old snapshots%'";
         while ((await test.db.query(`select pg_cancel_backend(pid) from (${waiting}) w`)).length === 0);
         expect(await build).toMatchObject({ code: '57014' });
@@ -122,14 +140,25 @@ describe('what a failed or interrupted build leaves', () => {
 
   it('is removed with its endings: _ccnew, _hpold, _hpnew', async () => {
     const plain: IndexDefinition = { name: 'twice_b', table: 'twice', keys: ['b'] };
-    await test.db.query(`create index twice_b on twice (b); create index twice_b_ccnew on twice (b); create index twice_b_hpold on twice (a); create index twice_b_hpnew on twice (a)`);
+    await test.db.query(
+      `create index twice_b on twice (b); create index twice_b_ccnew on twice (b); create index twice_b_hpold on twice (a); create index twice_b_hpnew on twice (a)`,
+    );
     const { done } = await test.db.indexes.apply([plain]);
-    expect(done.map(({ action }) => action)).toEqual(['drop-leftover', 'drop-leftover', 'drop-leftover', 'mark']);
+    expect(done.map(({ action }) => action)).toEqual([
+      'drop-leftover',
+      'drop-leftover',
+      'drop-leftover',
+      'mark',
+    ]);
     expect(await states('twice_b%')).toEqual([{ name: 'twice_b', valid: true }]);
   });
 
   it('is finished when a replacement was built but not put in place', async () => {
-    const other: IndexDefinition = { name: 'twice_b', table: 'twice', keys: [{ column: 'b', order: 'desc' }] };
+    const other: IndexDefinition = {
+      name: 'twice_b',
+      table: 'twice',
+      keys: [{ column: 'b', order: 'desc' }],
+    };
     await test.db.query('create index twice_b_hpnew on twice (b desc)');
     expect((await test.db.indexes.apply([other])).done).toMatchObject([{ action: 'finish' }]);
     await test.db.query('drop index twice_b; create index twice_b_hpnew on twice (b desc)');
@@ -140,19 +169,42 @@ describe('what a failed or interrupted build leaves', () => {
 
 describe('definitions', () => {
   it('of every kind are made and recognised again', async () => {
-    await test.db.query('create table kinds ("order" int, name text, doc jsonb, at timestamptz, span int4range, tags text[])');
+    await test.db.query(
+      'create table kinds ("order" int, name text, doc jsonb, at timestamptz, span int4range, tags text[])',
+    );
     const kinds: IndexDefinition[] = [
-      { name: 'kinds_btree', table: 'kinds', keys: ['order', { column: 'at', order: 'desc', nulls: 'last' }], include: ['name'], with: { fillfactor: 90 } },
+      {
+        name: 'kinds_btree',
+        table: 'kinds',
+        keys: ['order', { column: 'at', order: 'desc', nulls: 'last' }],
+        include: ['name'],
+        with: { fillfactor: 90 },
+      },
       { name: 'kinds_ops', table: 'kinds', keys: [{ column: 'name', operatorClass: 'text_pattern_ops' }] },
-      { name: 'kinds_expr', table: 'kinds', keys: [{ expression: 'lower(name)' }], where: "name is not null and name <> ''" },
+      {
+        name: 'kinds_expr',
+        table: 'kinds',
+        keys: [{ expression: 'lower(name)' }],
+        where: "name is not null and name <> ''",
+      },
       { name: 'kinds_path', table: 'kinds', keys: [{ jsonPath: ['doc', "it's", 'deep'] }] },
-      { name: 'kinds_gin', table: 'kinds', keys: [{ column: 'doc', operatorClass: 'jsonb_path_ops' }], method: 'gin' },
+      {
+        name: 'kinds_gin',
+        table: 'kinds',
+        keys: [{ column: 'doc', operatorClass: 'jsonb_path_ops' }],
+        method: 'gin',
+      },
       { name: 'kinds_tags', table: 'public.kinds', keys: ['tags'], method: 'gin' },
       { name: 'kinds_gist', table: 'kinds', keys: ['span'], method: 'gist' },
       { name: 'kinds_brin', table: 'kinds', keys: ['at'], method: 'brin' },
       { name: 'kinds_hash', table: 'kinds', keys: ['name'], method: 'hash' },
       { name: 'kinds_words', table: 'kinds', fullText: { columns: ['name'], language: 'german' } },
-      { name: 'kinds_unique', table: 'kinds', keys: ['order', { column: 'name', collation: 'C' }], unique: true },
+      {
+        name: 'kinds_unique',
+        table: 'kinds',
+        keys: ['order', { column: 'name', collation: 'C' }],
+        unique: true,
+      },
     ];
     expect((await test.db.indexes.apply(kinds)).done).toHaveLength(kinds.length);
     expect((await test.db.indexes.plan(kinds)).items.filter(({ action }) => action !== 'none')).toEqual([]);
@@ -164,12 +216,21 @@ describe('definitions', () => {
   });
 
   it('that the server does not accept are refused before anything is built', async () => {
-    const ginOverText: IndexDefinition = { name: 'kinds_bad', table: 'kinds', keys: [{ jsonPath: ['doc', 'x'] }], method: 'gin' };
+    const ginOverText: IndexDefinition = {
+      name: 'kinds_bad',
+      table: 'kinds',
+      keys: [{ jsonPath: ['doc', 'x'] }],
+      method: 'gin',
+    };
     expect(await codeOf(test.db.indexes.plan([ginOverText]))).toBe('42704');
     expect(await codeOf(test.db.indexes.apply([ginOverText]))).toBe('42704');
-    expect((await test.db.indexes.plan([{ name: 'x', table: 'nowhere', keys: ['a'] }])).items).toMatchObject([{ action: 'blocked' }]);
+    expect((await test.db.indexes.plan([{ name: 'x', table: 'nowhere', keys: ['a'] }])).items).toMatchObject([
+      { action: 'blocked' },
+    ]);
     await expect(test.db.indexes.plan([{ name: 'x', table: 'kinds' }])).rejects.toThrow(TypeError);
-    await expect(test.db.indexes.plan([{ name: 'x'.repeat(60), table: 'kinds', keys: ['name'] }])).rejects.toThrow(RangeError);
+    await expect(
+      test.db.indexes.plan([{ name: 'x'.repeat(60), table: 'kinds', keys: ['name'] }]),
+    ).rejects.toThrow(RangeError);
   });
 
   it('of partitioned tables are built partition by partition, and completed for a new one', async () => {
@@ -189,10 +250,16 @@ describe('report', () => {
   it('finds duplicate, unused and missing indexes', async () => {
     await test.db.query(`create table parents (id int primary key); create table children (id int primary key, parent int references parents, name text);
       create index children_name on children (name); create index children_name_again on children (name); create index children_name_id on children (name, id)`);
-    const report = await test.db.indexes.report([{ name: 'children_gone', table: 'children', keys: ['parent', 'name'] }]);
-    expect(report.duplicate.map(({ name }) => name).filter((name) => name.startsWith('children'))).toEqual(expect.arrayContaining(['children_name', 'children_name_again']));
+    const report = await test.db.indexes.report([
+      { name: 'children_gone', table: 'children', keys: ['parent', 'name'] },
+    ]);
+    expect(report.duplicate.map(({ name }) => name).filter((name) => name.startsWith('children'))).toEqual(
+      expect.arrayContaining(['children_name', 'children_name_again']),
+    );
     expect(report.unused.map(({ name }) => name)).toContain('children_name_id');
-    expect(report.missing.map(({ name }) => name)).toEqual(expect.arrayContaining(['children_gone', 'children_parent_fkey']));
+    expect(report.missing.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['children_gone', 'children_parent_fkey']),
+    );
   });
 });
 
@@ -200,10 +267,14 @@ describe('a runner', () => {
   it('waits for another one no longer than it was told, and leaves when its signal says so', async () => {
     await test.db.transaction(async (transaction) => {
       await transaction.query('select pg_advisory_xact_lock(1752134768, 1768842360)');
-      expect(await codeOf(test.db.indexes.apply(declared, { lockTimeoutMs: 200 }))).toBe('HOTPATH_PG_INDEX_LOCK_TIMEOUT');
+      expect(await codeOf(test.db.indexes.apply(declared, { lockTimeoutMs: 200 }))).toBe(
+        'HOTPATH_PG_INDEX_LOCK_TIMEOUT',
+      );
       const reason = new Error('enough');
       await expect(test.db.indexes.apply(declared, { signal: AbortSignal.timeout(100) })).rejects.toThrow();
-      await expect(test.db.indexes.apply(declared, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+      await expect(test.db.indexes.apply(declared, { signal: AbortSignal.abort(reason) })).rejects.toBe(
+        reason,
+      );
     });
   });
 
@@ -212,7 +283,9 @@ describe('a runner', () => {
     const blocker = test.db.transaction(async (transaction) => {
       await transaction.query('insert into twice values (99)');
       const stuck = test.db.indexes.apply([slow], { buildTimeoutMs: 300 });
-      expect(await Promise.race([codeOf(stuck), new Promise((resolve) => setTimeout(resolve, 1_500, 'waits'))])).toBe('waits');
+      expect(
+        await Promise.race([codeOf(stuck), new Promise((resolve) => setTimeout(resolve, 1_500, 'waits'))]),
+      ).toBe('waits');
       return { stuck };
     });
     // The leftover itself can only be dropped when the transaction that it waited for is over.
@@ -221,7 +294,9 @@ describe('a runner', () => {
     expect(await states('twice_slow%')).toEqual([]);
   });
 
-  it('killed at random moments, fifty times, never keeps the next one from the declared state', { timeout: 240_000 }, async () => {
+  it('killed at random moments, fifty times, never keeps the next one from the declared state', {
+    timeout: 240_000,
+  }, async () => {
     await test.db.query((await states()).map(({ name }) => `drop index if exists ${name}`).join('; '));
     const file = fileURLToPath(new URL('apply-main.ts', import.meta.url));
     let finished = 0;

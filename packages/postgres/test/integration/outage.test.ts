@@ -1,7 +1,11 @@
+import { chmodSync, chownSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isHotpathError } from '@hotpath/core';
 import { startFaultProxy, startPostgres } from '@hotpath/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isHotpathError } from '@hotpath/core';
 import type { ListenGap, Postgres } from '../../src/index.ts';
 import { createPostgres } from '../../src/index.ts';
 import { startDatabase, type TestDatabase } from './database.ts';
@@ -17,7 +21,7 @@ interface Load {
 }
 
 /** 64 callers that ask as fast as they are answered, each query with a deadline. */
-function startLoad(db: Postgres<any>, text = 'select $1::int as x'): Load {
+function startLoad(db: Postgres, text = 'select $1::int as x'): Load {
   const okAt: number[] = [];
   const codes = new Map<string, number>();
   const untyped: unknown[] = [];
@@ -83,12 +87,14 @@ describe('under load', () => {
   it('a server that fails over behind one address is followed', async () => {
     test = await startDatabase();
     await test.db.query("create table place (name text); insert into place values ('first')");
-    // A copy of the data that takes over: as a standby does, with connections to the old one cut.
     const second = await startDatabase();
     await second.db.query("create table place (name text); insert into place values ('second')");
     let proxy = await startFaultProxy({ port: test.server.port });
     const { port } = proxy;
-    const db = test.connect({ connectionString: test.server.connectionString.replace(String(test.server.port), String(port)), pool: { max: 20 } });
+    const db = test.connect({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(port)),
+      pool: { max: 20 },
+    });
     const load = startLoad(db, 'select name, $1::int as x from place');
     await pause(500);
     test.server.freeze();
@@ -112,13 +118,15 @@ describe('under load', () => {
     test = await startDatabase();
     const db = test.connect({ pool: { max: 4 } });
     await db.query('create table written (id int)');
-    await test.db.query("alter database postgres set default_transaction_read_only = on");
+    await test.db.query('alter database postgres set default_transaction_read_only = on');
     const connections = await Promise.all(Array.from({ length: 4 }, () => db.query('select pg_sleep(0.05)')));
     expect(connections).toHaveLength(4);
     const fresh = test.connect({ pool: { max: 4 } });
     await expect(fresh.query('insert into written values (1)')).rejects.toMatchObject({ code: '25006' });
     expect(fresh.stats().pool.generation).toBe(1);
-    await test.db.query('set default_transaction_read_only = off; alter database postgres reset default_transaction_read_only');
+    await test.db.query(
+      'set default_transaction_read_only = off; alter database postgres reset default_transaction_read_only',
+    );
     expect(await fresh.query('insert into written values (1)')).toEqual([]);
   });
 });
@@ -129,9 +137,16 @@ describe('without a server', () => {
     const db = test.connect();
     await test.server.stop();
     const error = await db.query('select 1').catch((e) => e);
-    expect(error).toMatchObject({ code: 'HOTPATH_PG_DOWN', family: 'unavailable', retryAfterMs: expect.any(Number), cause: { code: 'ECONNREFUSED' } });
+    expect(error).toMatchObject({
+      code: 'HOTPATH_PG_DOWN',
+      family: 'unavailable',
+      retryAfterMs: expect.any(Number),
+      cause: { code: 'ECONNREFUSED' },
+    });
     await test.server.start();
-    expect(await db.query('select 1 as x', [], { timeoutMs: 2_000 }).catch(() => db.query('select 1 as x'))).toEqual([{ x: 1 }]);
+    expect(
+      await db.query('select 1 as x', [], { timeoutMs: 2_000 }).catch(() => db.query('select 1 as x')),
+    ).toEqual([{ x: 1 }]);
     await db.close();
     await expect(db.query('select 1')).rejects.toMatchObject({ code: 'HOTPATH_PG_CLOSED' });
   });
@@ -143,8 +158,13 @@ describe('listen', () => {
     const heard: string[] = [];
     const gaps: ListenGap[] = [];
     const db = test.connect();
-    const subscription = await db.listen('Some "channel"', { onNotification: ({ payload }) => heard.push(payload), onGap: (gap) => gaps.push(gap) });
-    const other = await db.listen('other', { onNotification: ({ payload }) => heard.push(`other ${payload}`) });
+    const subscription = await db.listen('Some "channel"', {
+      onNotification: ({ payload }) => heard.push(payload),
+      onGap: (gap) => gaps.push(gap),
+    });
+    const other = await db.listen('other', {
+      onNotification: ({ payload }) => heard.push(`other ${payload}`),
+    });
     await test.db.query('select pg_notify($1, $2)', ['Some "channel"', 'one']);
     await test.db.query('select pg_notify($1, $2)', ['other', 'two']);
     await expect.poll(() => heard).toEqual(['one', 'other two']);
@@ -152,7 +172,16 @@ describe('listen', () => {
     await test.server.start();
     await expect.poll(() => gaps.length, { timeout: 5_000 }).toBe(1);
     expect(gaps[0]).toMatchObject({ channels: ['Some "channel"', 'other'], lostMs: expect.any(Number) });
-    await expect.poll(async () => test.db.query('select pg_notify($1, $2)', ['other', 'three']).catch(() => {}).then(() => heard.at(-1)), { timeout: 5_000 }).toBe('other three');
+    await expect
+      .poll(
+        async () =>
+          test.db
+            .query('select pg_notify($1, $2)', ['other', 'three'])
+            .catch(() => {})
+            .then(() => heard.at(-1)),
+        { timeout: 5_000 },
+      )
+      .toBe('other three');
     await other.close();
     await test.db.query('select pg_notify($1, $2)', ['other', 'unheard']);
     await test.db.query('select pg_notify($1, $2)', ['Some "channel"', 'last']);
@@ -163,18 +192,27 @@ describe('listen', () => {
 });
 
 describe('replicas', () => {
-  it('are read while they are close enough behind, after a write only when they have seen it, and left when they fail', { timeout: 90_000 }, async () => {
-    test = await startDatabase({ wal_level: 'replica', max_wal_senders: 4, hot_standby: 'on', archive_mode: 'off' });
-    await test.db.query("create table seen (id int); create or replace function where_am_i() returns text language sql stable as $$ select case when pg_is_in_recovery() then 'replica' else 'primary' end $$");
+  it('are read while they are close enough behind, after a write only when they have seen it, and left when they fail', {
+    timeout: 90_000,
+  }, async () => {
+    test = await startDatabase({
+      wal_level: 'replica',
+      max_wal_senders: 4,
+      hot_standby: 'on',
+      archive_mode: 'off',
+    });
+    await test.db.query(
+      "create table seen (id int); create or replace function where_am_i() returns text language sql stable as $$ select case when pg_is_in_recovery() then 'replica' else 'primary' end $$",
+    );
     // A base backup by hand: the embedded server brings no pg_basebackup.
-    const session = test.connect({ pool: { max: 1 } });
-    const directory = `${test.server.directory}-replica`;
-    await session.transaction(async () => {});
+    const directory = join(tmpdir(), `hotpath-replica-${process.pid}`);
     const client = test.connect({ pool: { max: 1, idleTimeoutMs: 0 } });
     await client.query("select pg_backup_start('copy', true)");
-    await cp(test.server.directory, directory, { recursive: true, filter: (path) => !/postmaster\.(?:pid|opts)$/.test(path) });
+    await cp(test.server.directory, directory, {
+      recursive: true,
+      filter: (path) => !/postmaster\.(?:pid|opts)$/.test(path),
+    });
     const [label] = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(false)');
-    const { chownSync, writeFileSync, statSync, readdirSync, chmodSync } = await import('node:fs');
     writeFileSync(`${directory}/backup_label`, label!.labelfile);
     writeFileSync(`${directory}/standby.signal`, '');
     const { uid, gid } = statSync(test.server.directory);
@@ -186,22 +224,44 @@ describe('replicas', () => {
     chmodSync(directory, 0o700);
     const primary = new URL(test.server.connectionString);
     const replica = await startPostgres({
-      directory, persistent: false,
-      settings: { max_connections: 200, hot_standby: 'on', primary_conninfo: `host=127.0.0.1 port=${primary.port} user=${primary.username} password=${primary.password}`, wal_retrieve_retry_interval: '100ms' },
+      directory,
+      persistent: false,
+      settings: {
+        max_connections: 200,
+        hot_standby: 'on',
+        primary_conninfo: `host=127.0.0.1 port=${primary.port} user=${primary.username} password=${primary.password}`,
+        wal_retrieve_retry_interval: '100ms',
+      },
     });
-    const db = createPostgres({ connectionString: test.server.connectionString, replicas: [replica.connectionString], replicaCheckMs: 50, maxReplicaLagMs: 1_000 });
-    const where = async (options = {}) => (await db.readonly.query<{ w: string }>('select where_am_i() as w', [], options))[0]!.w;
+    const db = createPostgres({
+      connectionString: test.server.connectionString,
+      replicas: [replica.connectionString],
+      replicaCheckMs: 50,
+      maxReplicaLagMs: 1_000,
+    });
+    const where = async (options = {}) =>
+      (await db.readonly.query<{ w: string }>('select where_am_i() as w', [], options))[0]!.w;
     expect(await where()).toBe('primary');
     await expect.poll(() => where(), { timeout: 20_000 }).toBe('replica');
     for (let i = 0; i < 20; i++) {
       await db.query('insert into seen values ($1)', [i]);
       const after = await db.writeToken();
-      expect(await db.readonly.query('select id from seen where id = $1', [i], { after })).toEqual([{ id: i }]);
+      expect(await db.readonly.query('select id from seen where id = $1', [i], { after })).toEqual([
+        { id: i },
+      ]);
     }
     await createPostgresOnce(replica.connectionString, 'select pg_wal_replay_pause()');
     await db.query('insert into seen values (100)');
     expect(await where({ after: await db.writeToken() })).toBe('primary');
-    await expect.poll(async () => { await db.query('insert into seen values (101)'); return where(); }, { timeout: 10_000 }).toBe('primary');
+    await expect
+      .poll(
+        async () => {
+          await db.query('insert into seen values (101)');
+          return where();
+        },
+        { timeout: 10_000 },
+      )
+      .toBe('primary');
     await createPostgresOnce(replica.connectionString, 'select pg_wal_replay_resume()');
     await expect.poll(() => where(), { timeout: 10_000 }).toBe('replica');
     await replica.kill();
@@ -217,18 +277,23 @@ async function createPostgresOnce(connectionString: string, text: string): Promi
 }
 
 async function startProxyOn(port: number, target: number) {
-  const { createServer, connect } = await import('node:net');
-  const sockets = new Set<import('node:net').Socket>();
+  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     const upstream = connect(target, '127.0.0.1');
     for (const end of [socket, upstream]) {
       sockets.add(end);
       end.on('error', () => {});
-      end.on('close', () => { socket.destroy(); upstream.destroy(); });
+      end.on('close', () => {
+        socket.destroy();
+        upstream.destroy();
+      });
     }
     socket.pipe(upstream).pipe(socket);
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const close = async () => { for (const socket of sockets) socket.destroy(); server.close(); };
+  const close = async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
   return { port, close } as unknown as Awaited<ReturnType<typeof startFaultProxy>>;
 }

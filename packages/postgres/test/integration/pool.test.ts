@@ -7,7 +7,13 @@ import pg from 'pg';
 import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type CreatePoolOptions, createPool, type LeakEvent, type OpenTransactionEvent, type Pool } from '../../src/index.ts';
+import {
+  type CreatePoolOptions,
+  createPool,
+  type LeakEvent,
+  type OpenTransactionEvent,
+  type Pool,
+} from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
 
 let test: TestDatabase;
@@ -18,11 +24,15 @@ const open = (options: CreatePoolOptions = {}): Pool => {
   pools.push(pool);
   return pool;
 };
+type Ask = (...args: unknown[]) => Promise<pg.QueryResult>;
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 beforeAll(async () => {
   test = await startDatabase();
-  await test.db.query("create table users (id int primary key, name text); insert into users select g, 'u' || g from generate_series(1, 100) g");
+  await test.db.query(
+    "create table users (id int primary key, name text); insert into users select g, 'u' || g from generate_series(1, 100) g",
+  );
 });
 afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 afterAll(() => test[Symbol.asyncDispose]());
@@ -43,13 +53,24 @@ describe('createPool in the place of pg.Pool', () => {
     ];
     for (let round = 0; round < 3; round++) {
       for (const args of asked) {
-        const plain = (result: any): any =>
+        const plain = (result: pg.QueryResult | pg.QueryResult[]): unknown =>
           Array.isArray(result)
             ? result.map(plain)
-            : { command: result.command, rowCount: result.rowCount, rows: result.rows, fields: result.fields.map((field: pg.FieldDef) => field.name) };
-        const expected = plain(await (theirs.query as any)(...args));
-        expect(plain(await (ours.query as any)(...args)), String(args[0])).toEqual(expected);
-        const called = await new Promise((resolve, reject) => (ours.query as any)(...args, (error: Error, result: unknown) => (error ? reject(error) : resolve(result))));
+            : {
+                command: result.command,
+                rowCount: result.rowCount,
+                rows: result.rows,
+                fields: result.fields.map((field: pg.FieldDef) => field.name),
+              };
+        const expected = plain(await (theirs.query as unknown as Ask).apply(theirs, args));
+        expect(plain(await (ours.query as unknown as Ask).apply(ours, args)), String(args[0])).toEqual(
+          expected,
+        );
+        const called = await new Promise<pg.QueryResult>((resolve, reject) =>
+          (ours.query as unknown as Ask).call(ours, ...args, (error: Error, result: pg.QueryResult) =>
+            error ? reject(error) : resolve(result),
+          ),
+        );
         expect(plain(called)).toEqual(expected);
       }
     }
@@ -59,12 +80,15 @@ describe('createPool in the place of pg.Pool', () => {
   it('has its events, counters and options', async () => {
     const events: string[] = [];
     const pool = open({ max: 2, idleTimeoutMillis: 50, application_name: 'drop-in' });
-    for (const name of ['connect', 'acquire', 'release', 'remove'] as const) pool.on(name as 'connect', () => events.push(name));
+    for (const name of ['connect', 'acquire', 'release', 'remove'] as const)
+      pool.on(name as 'connect', () => events.push(name));
     const first = await pool.connect();
     const second = await pool.connect();
     const third = pool.connect();
     expect([pool.totalCount, pool.idleCount, pool.waitingCount, pool.expiredCount]).toEqual([2, 0, 1, 0]);
-    expect((await first.query('select current_setting($1) as name', ['application_name'])).rows).toEqual([{ name: 'drop-in' }]);
+    expect((await first.query('select current_setting($1) as name', ['application_name'])).rows).toEqual([
+      { name: 'drop-in' },
+    ]);
     first.release();
     (await third).release();
     second.release(true);
@@ -118,7 +142,9 @@ describe('createPool in the place of pg.Pool', () => {
     const client = await pool.connect();
     await expect(pool.connect()).rejects.toThrow(/^timeout exceeded when trying to connect$/);
     client.release();
-    await expect(open({ connectionString: undefined, host: '127.0.0.1', port: 1 }).query('select 1')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(
+      open({ connectionString: undefined, host: '127.0.0.1', port: 1 }).query('select 1'),
+    ).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     const url = new URL(test.server.connectionString);
     url.pathname = '/nowhere';
     await expect(open({ connectionString: url.href }).connect()).rejects.toMatchObject({ code: '3D000' });
@@ -138,8 +164,16 @@ describe('createPool in the place of pg.Pool', () => {
     });
     expect((await pool.query('show application_name')).rows).toEqual([{ application_name: 'hooked' }]);
     expect(seen).toEqual(['onConnect', 'verify']);
-    await expect(open({ verify: (_client, done) => done(new Error('not this one')) }).connect()).rejects.toThrow('not this one');
-    await expect(open({ onConnect: () => { throw new Error('nor this'); } }).query('select 1')).rejects.toThrow('nor this');
+    await expect(
+      open({ verify: (_client, done) => done(new Error('not this one')) }).connect(),
+    ).rejects.toThrow('not this one');
+    await expect(
+      open({
+        onConnect: () => {
+          throw new Error('nor this');
+        },
+      }).query('select 1'),
+    ).rejects.toThrow('nor this');
   });
 
   it('takes a client class of the user, and submittables: cursors and streams', async () => {
@@ -151,7 +185,10 @@ describe('createPool in the place of pg.Pool', () => {
     expect(await cursor.read(3)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
     await cursor.close();
     const seen: number[] = [];
-    for await (const row of client.query(new QueryStream('select generate_series(1, 250) as n', [], { batchSize: 50 }))) seen.push((row as { n: number }).n);
+    for await (const row of client.query(
+      new QueryStream('select generate_series(1, 250) as n', [], { batchSize: 50 }),
+    ))
+      seen.push((row as { n: number }).n);
     expect(seen).toHaveLength(250);
     expect((await client.query('select $1::int as x', [2])).rows).toEqual([{ x: 2 }]);
     client.release();
@@ -159,15 +196,25 @@ describe('createPool in the place of pg.Pool', () => {
 
   it('serves Kysely and Drizzle, prepared by itself', async () => {
     const pool = open({ max: 1 });
-    const kysely = new Kysely<any>({ dialect: new PostgresDialect({ pool, cursor: Cursor }) });
+    const kysely = new Kysely<{ users: { id: number; name: string } }>({
+      dialect: new PostgresDialect({ pool, cursor: Cursor }),
+    });
     for (let id = 1; id <= 3; id++) {
-      expect(await kysely.selectFrom('users').selectAll().where('id', '=', id).execute()).toEqual([{ id, name: `u${id}` }]);
+      expect(await kysely.selectFrom('users').selectAll().where('id', '=', id).execute()).toEqual([
+        { id, name: `u${id}` },
+      ]);
     }
     await kysely.transaction().execute(async (transaction) => {
       await transaction.updateTable('users').set({ name: 'k' }).where('id', '=', 50).execute();
     });
     const streamed: unknown[] = [];
-    for await (const row of kysely.selectFrom('users').select('id').where('id', '<', 4).orderBy('id').stream(2)) streamed.push(row);
+    for await (const row of kysely
+      .selectFrom('users')
+      .select('id')
+      .where('id', '<', 4)
+      .orderBy('id')
+      .stream(2))
+      streamed.push(row);
     expect(streamed).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }]);
     const orm = drizzle(pool);
     const rolledBack = orm.transaction(async (transaction) => {
@@ -175,8 +222,15 @@ describe('createPool in the place of pg.Pool', () => {
       throw new Error('back');
     });
     await expect(rolledBack).rejects.toThrow('back');
-    expect((await orm.execute('select name from users where id in (50, 51) order by id')).rows).toEqual([{ name: 'k' }, { name: 'u51' }]);
-    const { rows } = await sql<{ n: number }>`select count(*)::int as n from pg_prepared_statements where statement like 'select * from "users"%'`.execute(kysely);
+    expect((await orm.execute('select name from users where id in (50, 51) order by id')).rows).toEqual([
+      { name: 'k' },
+      { name: 'u51' },
+    ]);
+    const { rows } = await sql<{
+      n: number;
+    }>`select count(*)::int as n from pg_prepared_statements where statement like 'select * from "users"%'`.execute(
+      kysely,
+    );
     expect(rows).toEqual([{ n: 1 }]);
   });
 
@@ -204,7 +258,12 @@ describe('createPool in the place of pg.Pool', () => {
 describe('waiters', () => {
   it('are served by whichever connection is ready first, not by the one opened for them', async () => {
     const slow = await startFaultProxy({ port: test.server.port });
-    const pool = open({ host: slow.host, port: slow.port, connectionString: test.server.connectionString.replace(String(test.server.port), String(slow.port)), max: 2 });
+    const pool = open({
+      host: slow.host,
+      port: slow.port,
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(slow.port)),
+      max: 2,
+    });
     const first = await pool.connect();
     await slow.setFault({ kind: 'blackHole' });
     const startedAt = performance.now();
@@ -258,12 +317,19 @@ describe('waiters', () => {
 describe('connections', () => {
   it('come back without the transaction that was left open, and it is told where', async () => {
     const pool = open({ max: 1, leakThresholdMs: 60_000, leakSampleRatio: 1 });
-    const told = new Promise<OpenTransactionEvent>((resolve) => channel('hotpath:postgres:open-transaction').subscribe((event) => resolve(event as OpenTransactionEvent)));
+    const told = new Promise<OpenTransactionEvent>((resolve) =>
+      channel('hotpath:postgres:open-transaction').subscribe((event) =>
+        resolve(event as OpenTransactionEvent),
+      ),
+    );
     const client = await pool.connect();
     await client.query('begin');
     await client.query("update users set name = 'leaked' where id = 60");
     client.release();
-    expect((await pool.query('select name, pg_current_xact_id_if_assigned() as xid from users where id = 60')).rows).toEqual([{ name: 'u60', xid: null }]);
+    expect(
+      (await pool.query('select name, pg_current_xact_id_if_assigned() as xid from users where id = 60'))
+        .rows,
+    ).toEqual([{ name: 'u60', xid: null }]);
     expect((await told).site).toContain('pool.test.ts');
     const failed = await pool.connect();
     await failed.query('begin');
@@ -275,9 +341,14 @@ describe('connections', () => {
 
   it('that are out too long are reported, with the place where they were taken', async () => {
     const pool = open({ leakThresholdMs: 40, leakSampleRatio: 1 });
-    const told = new Promise<LeakEvent>((resolve) => channel('hotpath:postgres:leak').subscribe((event) => resolve(event as LeakEvent)));
+    const told = new Promise<LeakEvent>((resolve) =>
+      channel('hotpath:postgres:leak').subscribe((event) => resolve(event as LeakEvent)),
+    );
     const client = await pool.connect();
-    expect(await told).toMatchObject({ site: expect.stringContaining('pool.test.ts'), heldMs: expect.any(Number) });
+    expect(await told).toMatchObject({
+      site: expect.stringContaining('pool.test.ts'),
+      heldMs: expect.any(Number),
+    });
     expect(pool.stats().leaks).toBe(1);
     client.release();
   });

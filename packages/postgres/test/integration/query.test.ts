@@ -21,13 +21,22 @@ describe('query', () => {
         [-42, 'héé 😀', bytes, { x: [1, null] }, '9007199254740993', 1.5, [1, 2]],
       );
       expect(row).toEqual({
-        a: -42, b: 'héé 😀', c: bytes, d: { x: [1, null] }, e: null, f: '9007199254740993', g: 1.5, h: [1, 2],
+        a: -42,
+        b: 'héé 😀',
+        c: bytes,
+        d: { x: [1, null] },
+        e: null,
+        f: '9007199254740993',
+        g: 1.5,
+        h: [1, 2],
       });
     }
   });
 
   it('reads rows that are larger than any packet', async () => {
-    const rows = await test.db.query<{ t: string }>("select repeat('ab', 500000) as t from generate_series(1, 3)");
+    const rows = await test.db.query<{ t: string }>(
+      "select repeat('ab', 500000) as t from generate_series(1, 3)",
+    );
     expect(rows.map(({ t }) => t.length)).toEqual([1_000_000, 1_000_000, 1_000_000]);
   });
 
@@ -61,10 +70,15 @@ describe('query', () => {
   it('prepares a text from its second use on, also through Kysely, and closes what is used least', async () => {
     const db = test.connect({ pool: { max: 1, statementCacheSize: 2 } });
     const prepared = async () =>
-      (await db.query<{ n: number }>("select count(*)::int as n from pg_prepared_statements where name like 'hp_%'"))[0]!.n;
+      (
+        await db.query<{ n: number }>(
+          "select count(*)::int as n from pg_prepared_statements where name like 'hp_%'",
+        )
+      )[0]!.n;
     await prepared();
     expect(await prepared()).toBe(1);
-    for (let i = 0; i < 2; i++) await db.kysely.selectFrom('users').select('id').where('id', '=', 1).execute();
+    for (let i = 0; i < 2; i++)
+      await db.kysely.selectFrom('users').select('id').where('id', '=', 1).execute();
     expect(await prepared()).toBe(2);
     for (const column of ['id', 'name', 'balance']) {
       for (let i = 0; i < 2; i++) await db.query(`select ${column} from users where id = $1`, [1]);
@@ -76,17 +90,24 @@ describe('query', () => {
   it('prepares nothing behind a transaction pooler', async () => {
     const db = test.connect({ pool: { max: 1 }, pooler: 'transaction' });
     for (let i = 0; i < 4; i++) await db.query('select name from users where id = $1', [1]);
-    for (let i = 0; i < 4; i++) await db.kysely.selectFrom('users').select('id').where('id', '=', 1).execute();
+    for (let i = 0; i < 4; i++)
+      await db.kysely.selectFrom('users').select('id').where('id', '=', 1).execute();
     expect(await db.query('select name from pg_prepared_statements')).toEqual([]);
   });
 
   it('rejects at its deadline, has the server stop, and gives the connection back in order', async () => {
     const db = test.connect({ pool: { max: 1 } });
     const startedAt = performance.now();
-    expect(await codeOf(db.query('select pg_sleep(30)', [], { timeoutMs: 100 }))).toBe('HOTPATH_PG_QUERY_TIMEOUT');
+    expect(await codeOf(db.query('select pg_sleep(30)', [], { timeoutMs: 100 }))).toBe(
+      'HOTPATH_PG_QUERY_TIMEOUT',
+    );
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(await db.query('select 1 as x')).toEqual([{ x: 1 }]);
-    expect(await test.db.query("select pid from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'")).toEqual([]);
+    expect(
+      await test.db.query(
+        "select pid from pg_stat_activity where query like 'select pg_sleep(30)%' and state = 'active'",
+      ),
+    ).toEqual([]);
     expect(db.stats().pool.opened).toBe(1);
   });
 
@@ -119,7 +140,10 @@ describe('query', () => {
   it("leaves the server's own errors as they are", async () => {
     const error = await test.db.query('select * from nowhere').catch((e) => e);
     expect(error).toMatchObject({ code: '42P01', severity: 'ERROR' });
-    await expect(test.db.query('insert into users values (1, $1)', ['x'])).rejects.toMatchObject({ code: '23505', constraint: 'users_pkey' });
+    await expect(test.db.query('insert into users values (1, $1)', ['x'])).rejects.toMatchObject({
+      code: '23505',
+      constraint: 'users_pkey',
+    });
   });
 
   it('does not wait for data that a COPY would need', async () => {
@@ -148,10 +172,14 @@ describe('batch', () => {
 
   it('does not take a pipelined COMMIT after a failure for success', async () => {
     const db = test.connect({ pool: { max: 1 } });
-    expect(await codeOf(db.batch([{ text: 'begin' }, { text: 'select 1 / 0' }, { text: 'commit' }]))).toBe('22012');
+    expect(await codeOf(db.batch([{ text: 'begin' }, { text: 'select 1 / 0' }, { text: 'commit' }]))).toBe(
+      '22012',
+    );
     const swallowed = [{ text: 'begin' }, { text: "do $$ begin raise 'x'; end $$" }];
     expect(await codeOf(db.batch(swallowed))).toBe('P0001');
-    const results = await db.batch([{ text: 'begin' }, { text: 'select 1 / 0' }, { text: 'commit' }], { atomic: false });
+    const results = await db.batch([{ text: 'begin' }, { text: 'select 1 / 0' }, { text: 'commit' }], {
+      atomic: false,
+    });
     expect(results.map(({ status }) => status)).toEqual(['ok', 'error', 'ok']);
     expect(results[2]).toMatchObject({ command: 'ROLLBACK' });
     expect(await db.query('select 1 as x')).toEqual([{ x: 1 }]);
@@ -159,7 +187,11 @@ describe('batch', () => {
 
   it('gives each its own result when they stand alone', async () => {
     const results = await test.db.batch(
-      [{ text: 'select $1::int as a', values: [1] }, { text: 'select * from nowhere' }, { text: 'select 3 as a' }],
+      [
+        { text: 'select $1::int as a', values: [1] },
+        { text: 'select * from nowhere' },
+        { text: 'select 3 as a' },
+      ],
       { atomic: false },
     );
     expect(results).toMatchObject([
@@ -182,7 +214,15 @@ describe('loader', () => {
     const keys = [5, 3, 3, 100_000, 1, '7', 2 ** 40, 'x', null];
     const rows = await Promise.all(keys.map((key) => users.load(key)));
     expect(rows.map((row) => row && (row as { name: string }).name)).toEqual([
-      'user 5', 'user 3', 'user 3', null, 'user 1', 'user 7', null, null, null,
+      'user 5',
+      'user 3',
+      'user 3',
+      null,
+      'user 1',
+      'user 7',
+      null,
+      null,
+      null,
     ]);
     const asked = db.stats().queries.filter(({ text }) => text.includes('"users"'));
     expect(asked.map(({ calls }) => calls)).toEqual([1]);
@@ -192,9 +232,13 @@ describe('loader', () => {
     await test.db.query(`create table prices (item text, at date, cost numeric, primary key (item, at));
       insert into prices values ('a', '2026-01-01', 1.50), ('b', '2026-01-02', 2)`);
     const prices = test.db.loader('prices', ['item', 'at'], { columns: ['cost'] });
-    expect(await prices.loadMany([['b', '2026-01-02'], ['a', '2026-01-01'], ['a', '2026-01-02']])).toEqual([
-      { cost: '2' }, { cost: '1.50' }, null,
-    ]);
+    expect(
+      await prices.loadMany([
+        ['b', '2026-01-02'],
+        ['a', '2026-01-01'],
+        ['a', '2026-01-02'],
+      ]),
+    ).toEqual([{ cost: '2' }, { cost: '1.50' }, null]);
     const byCost = test.db.loader('prices', 'cost', { columns: ['item'] });
     expect(await byCost.loadMany(['1.5', '2.000', '3'])).toEqual([{ item: 'a' }, { item: 'b' }, null]);
     // One that is no number fails alone.
@@ -211,12 +255,26 @@ describe('selectIn', () => {
       insert into lines select g, 1 + g % 30, 'item ' || g from generate_series(1, 90) g`);
     const parents = [{ id: 1 }, { id: 2 }, { id: null }, { id: 99 }];
     const loaded = await test.db.selectIn(parents, {
-      table: 'orders', as: 'orders', foreignKey: 'user_id', orderBy: ['-total'], limit: 2,
+      table: 'orders',
+      as: 'orders',
+      foreignKey: 'user_id',
+      orderBy: ['-total'],
+      limit: 2,
       with: [{ table: 'lines', as: 'lines', foreignKey: 'order_id', orderBy: ['id'], columns: ['item'] }],
     });
     expect(loaded.map(({ orders }) => orders.map(({ id }) => id))).toEqual([[30, 27], [28, 25], [], []]);
-    expect(loaded[0]!.orders[0]!.lines).toEqual([{ item: 'item 29' }, { item: 'item 59' }, { item: 'item 89' }]);
-    const one = await test.db.selectIn([{ id: 3 }], { table: 'orders', as: 'last', foreignKey: 'user_id', orderBy: ['-id'], one: true });
+    expect(loaded[0]!.orders[0]!.lines).toEqual([
+      { item: 'item 29' },
+      { item: 'item 59' },
+      { item: 'item 89' },
+    ]);
+    const one = await test.db.selectIn([{ id: 3 }], {
+      table: 'orders',
+      as: 'last',
+      foreignKey: 'user_id',
+      orderBy: ['-id'],
+      one: true,
+    });
     expect(one[0]!.last).toMatchObject({ id: 29 });
   });
 
@@ -241,7 +299,9 @@ describe('stream', () => {
     }
     expect(await db.query('select 1 as x')).toEqual([{ x: 1 }]);
     const failing = (async () => {
-      for await (const _row of db.stream('select 1 / (5 - g) as x from generate_series(1, 10) g', [], { batchSize: 2 }));
+      for await (const _row of db.stream('select 1 / (5 - g) as x from generate_series(1, 10) g', [], {
+        batchSize: 2,
+      }));
     })();
     expect(await codeOf(failing)).toBe('22012');
     expect(await db.query('select 1 as x')).toEqual([{ x: 1 }]);
@@ -249,7 +309,12 @@ describe('stream', () => {
 
   it('works through Kysely', async () => {
     const ids: number[] = [];
-    for await (const row of test.db.kysely.selectFrom('users').select('id').where('id', '<=', 5).orderBy('id').stream(2)) {
+    for await (const row of test.db.kysely
+      .selectFrom('users')
+      .select('id')
+      .where('id', '<=', 5)
+      .orderBy('id')
+      .stream(2)) {
       ids.push((row as { id: number }).id);
     }
     expect(ids).toEqual([1, 2, 3, 4, 5]);
@@ -274,12 +339,20 @@ describe('paginate', () => {
   });
 
   it('refuses names that are not there and cursors of another order', async () => {
-    expect(await codeOf(test.db.paginate('events', { where: { nokind: 'x' } }))).toBe('HOTPATH_PG_UNKNOWN_NAME');
-    expect(await codeOf(test.db.paginate('events', { where: { kind: undefined } }))).toBe('HOTPATH_PG_UNKNOWN_NAME');
+    expect(await codeOf(test.db.paginate('events', { where: { nokind: 'x' } }))).toBe(
+      'HOTPATH_PG_UNKNOWN_NAME',
+    );
+    expect(await codeOf(test.db.paginate('events', { where: { kind: undefined } }))).toBe(
+      'HOTPATH_PG_UNKNOWN_NAME',
+    );
     const { next } = await test.db.paginate('events', { orderBy: ['at'], pageSize: 5 });
-    expect(await codeOf(test.db.paginate('events', { orderBy: ['-at'], after: next }))).toBe('HOTPATH_PG_BAD_CURSOR');
+    expect(await codeOf(test.db.paginate('events', { orderBy: ['-at'], after: next }))).toBe(
+      'HOTPATH_PG_BAD_CURSOR',
+    );
     expect(await codeOf(test.db.paginate('events', { after: 'rubbish' }))).toBe('HOTPATH_PG_BAD_CURSOR');
-    expect((await test.db.paginate('events', { where: { kind: 'k1' }, pageSize: 3 })).rows.map(({ id }) => id)).toEqual([1, 3, 5]);
+    expect(
+      (await test.db.paginate('events', { where: { kind: 'k1' }, pageSize: 3 })).rows.map(({ id }) => id),
+    ).toEqual([1, 3, 5]);
   });
 });
 
@@ -288,7 +361,12 @@ describe('explain', () => {
     const read = await test.db.explain('select * from users where id = $1', [1]);
     expect(read).toMatchObject({ analyzed: true, indexes: ['users_pkey'] });
     const before = await test.db.query('select sum(balance) as sum from users');
-    for (const text of ['update users set balance = 0', 'delete from users', 'with d as (delete from users returning 1) select * from d', 'insert into users select 5000, $$x$$']) {
+    for (const text of [
+      'update users set balance = 0',
+      'delete from users',
+      'with d as (delete from users returning 1) select * from d',
+      'insert into users select 5000, $$x$$',
+    ]) {
       expect((await test.db.explain(text)).analyzed).toBe(false);
     }
     await expect(test.db.explain('select 1; delete from users')).rejects.toMatchObject({ code: '42601' });
@@ -297,7 +375,9 @@ describe('explain', () => {
   });
 
   it('has one hash for plans of one shape', async () => {
-    const hashes = await Promise.all([1, 2].map((id) => test.db.explain('select * from users where id = $1', [id])));
+    const hashes = await Promise.all(
+      [1, 2].map((id) => test.db.explain('select * from users where id = $1', [id])),
+    );
     expect(hashes[0]!.planHash).toBe(hashes[1]!.planHash);
     expect((await test.db.explain('select * from users')).planHash).not.toBe(hashes[0]!.planHash);
   });
@@ -309,7 +389,12 @@ describe('monitoring', () => {
     for (let i = 0; i < 3; i++) await db.query('select * from users where id <= $1', [4]);
     await db.query('select 1 / $1::int as x', [0]).catch(() => {});
     const { queries } = db.stats();
-    expect(queries.find(({ text }) => text.includes('id <='))).toMatchObject({ calls: 3, rows: 12, errors: 0, latency: { count: 3 } });
+    expect(queries.find(({ text }) => text.includes('id <='))).toMatchObject({
+      calls: 3,
+      rows: 12,
+      errors: 0,
+      latency: { count: 3 },
+    });
     expect(queries.find(({ text }) => text.includes('1 / $1'))).toMatchObject({ calls: 0, errors: 1 });
   });
 
@@ -321,7 +406,9 @@ describe('monitoring', () => {
       });
     });
     const changed = new Promise((resolve) => channel('hotpath:postgres:plan-change').subscribe(resolve));
-    await test.db.query('create table planned (id int); insert into planned select generate_series(1, 20000); analyze planned');
+    await test.db.query(
+      'create table planned (id int); insert into planned select generate_series(1, 20000); analyze planned',
+    );
     const read = () => db.query('select * from planned where id = $1', [5]);
     await read();
     expect((await slow).explanation).toMatchObject({ analyzed: true });
@@ -333,8 +420,14 @@ describe('monitoring', () => {
 
   it('names the call site that repeats a query', async () => {
     const db = test.connect({ detectNPlusOne: { threshold: 5, windowMs: 5_000 } });
-    const found = new Promise<NPlusOneEvent>((resolve) => channel('hotpath:postgres:n-plus-one').subscribe((event) => resolve(event as NPlusOneEvent)));
+    const found = new Promise<NPlusOneEvent>((resolve) =>
+      channel('hotpath:postgres:n-plus-one').subscribe((event) => resolve(event as NPlusOneEvent)),
+    );
     for (let id = 1; id <= 5; id++) await db.query('select name from users where id = $1', [id]);
-    expect(await found).toMatchObject({ text: 'select name from users where id = $1', count: 5, site: expect.stringContaining('query.test.ts') });
+    expect(await found).toMatchObject({
+      text: 'select name from users where id = $1',
+      count: 5,
+      site: expect.stringContaining('query.test.ts'),
+    });
   });
 });

@@ -6,11 +6,14 @@ let test: TestDatabase;
 
 beforeAll(async () => {
   test = await startDatabase();
-  await test.db.query('create table accounts (id int primary key, balance int not null); insert into accounts select g, 100 from generate_series(1, 10) g');
+  await test.db.query(
+    'create table accounts (id int primary key, balance int not null); insert into accounts select g, 100 from generate_series(1, 10) g',
+  );
 });
 afterAll(() => test[Symbol.asyncDispose]());
 
-const balance = async (id: number) => (await test.db.query<{ balance: number }>('select balance from accounts where id = $1', [id]))[0]!.balance;
+const balance = async (id: number) =>
+  (await test.db.query<{ balance: number }>('select balance from accounts where id = $1', [id]))[0]!.balance;
 
 describe('transaction', () => {
   it('commits, rolls back, and undoes only the savepoint that failed', async () => {
@@ -24,31 +27,48 @@ describe('transaction', () => {
       await outer.transaction((nested) => nested.query('update accounts set balance = 3 where id = 3'));
     });
     expect([await balance(1), await balance(2), await balance(3)]).toEqual([1, 100, 3]);
-    await expect(test.db.transaction(async (transaction) => { await transaction.query('delete from accounts'); throw new Error('no'); })).rejects.toThrow('no');
+    await expect(
+      test.db.transaction(async (transaction) => {
+        await transaction.query('delete from accounts');
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
     expect(await balance(1)).toBe(1);
   });
 
   it('runs again as a whole after a serialisation failure', async () => {
     let runs = 0;
-    await Promise.all(Array.from({ length: 6 }, () =>
-      test.db.transaction(async (transaction) => {
-        runs++;
-        const [row] = await transaction.query<{ balance: number }>('select balance from accounts where id = 5');
-        await transaction.query('update accounts set balance = $1 where id = 5', [row!.balance + 1]);
-      }, { isolation: 'serializable', retries: 50 })));
+    await Promise.all(
+      Array.from({ length: 6 }, () =>
+        test.db.transaction(
+          async (transaction) => {
+            runs++;
+            const [row] = await transaction.query<{ balance: number }>(
+              'select balance from accounts where id = 5',
+            );
+            await transaction.query('update accounts set balance = $1 where id = 5', [row!.balance + 1]);
+          },
+          { isolation: 'serializable', retries: 50 },
+        ),
+      ),
+    );
     expect(await balance(5)).toBe(106);
     expect(runs).toBeGreaterThan(6);
   });
 
   it('runs again after a deadlock', async () => {
     let met = 0;
-    const both = Promise.withResolvers<void>();
-    const move = (from: number, to: number) => test.db.transaction(async (transaction) => {
-      await transaction.query('update accounts set balance = balance - 1 where id = $1', [from]);
-      if (++met === 2) both.resolve();
-      await both.promise;
-      await transaction.query('update accounts set balance = balance + 1 where id = $1', [to]);
+    let goOn = (): void => {};
+    const both = new Promise<void>((resolve) => {
+      goOn = resolve;
     });
+    const move = (from: number, to: number) =>
+      test.db.transaction(async (transaction) => {
+        await transaction.query('update accounts set balance = balance - 1 where id = $1', [from]);
+        if (++met === 2) goOn();
+        await both;
+        await transaction.query('update accounts set balance = balance + 1 where id = $1', [to]);
+      });
     await Promise.all([move(6, 7), move(7, 6)]);
     expect([await balance(6), await balance(7)]).toEqual([100, 100]);
     expect(met).toBeGreaterThan(2);
@@ -65,11 +85,14 @@ describe('transaction', () => {
     const db = test.connect({ pool: { max: 1 } });
     const reason = new Error('stop');
     const stop = new AbortController();
-    const running = db.transaction(async (transaction) => {
-      await transaction.query('update accounts set balance = 0 where id = 8');
-      setTimeout(() => stop.abort(reason), 30);
-      await transaction.query('select pg_sleep(30)');
-    }, { signal: stop.signal });
+    const running = db.transaction(
+      async (transaction) => {
+        await transaction.query('update accounts set balance = 0 where id = 8');
+        setTimeout(() => stop.abort(reason), 30);
+        await transaction.query('select pg_sleep(30)');
+      },
+      { signal: stop.signal },
+    );
     await expect(running).rejects.toBe(reason);
     expect(await balance(8)).toBe(100);
     expect(await db.query('select pg_current_xact_id_if_assigned() as x')).toEqual([{ x: null }]);
@@ -78,7 +101,10 @@ describe('transaction', () => {
 
   it('does not run again when it is not known whether COMMIT took effect', async () => {
     const proxy = await startFaultProxy({ port: test.server.port });
-    const db = test.connect({ connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)), pool: { max: 1 } });
+    const db = test.connect({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)),
+      pool: { max: 1 },
+    });
     let runs = 0;
     const lost = db.transaction(async (transaction) => {
       runs++;
@@ -93,7 +119,10 @@ describe('transaction', () => {
 
   it('leaks no connection when BEGIN itself fails', async () => {
     const proxy = await startFaultProxy({ port: test.server.port });
-    const db = test.connect({ connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)), pool: { max: 1 } });
+    const db = test.connect({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)),
+      pool: { max: 1 },
+    });
     await db.query('select 1');
     await proxy.setFault({ kind: 'reset', direction: 'toServer', afterBytes: 0 });
     expect(await codeOf(db.transaction(async () => {}))).toBe('HOTPATH_PG_CONNECTION_LOST');
@@ -122,7 +151,11 @@ describe('session variables', () => {
       ]);
       expect([texts(one), texts(two), texts(none)]).toEqual([['one'], ['two'], []]);
     }
-    expect(texts(await db.withVariables({ 'app.tenant': 2 }).transaction((transaction) => transaction.query(read)))).toEqual(['two']);
+    expect(
+      texts(
+        await db.withVariables({ 'app.tenant': 2 }).transaction((transaction) => transaction.query(read)),
+      ),
+    ).toEqual(['two']);
     const failing = db.withVariables({ 'app.tenant': 1 }).query('select 1 / 0');
     expect(await codeOf(failing)).toBe('22012');
     expect(texts(await db.query(read))).toEqual([]);
