@@ -50,7 +50,8 @@ function label({ name, role, version }: ContenderResult): string {
 }
 
 function cell(contender: ContenderResult, column: string, { figure }: SuiteResult): string {
-  if (contender.status !== 'ok') return column === figure ? contender.status.toUpperCase() : '';
+  if (contender.status !== 'ok')
+    return column === figure ? (contender.status === 'failed' ? 'FAILED' : 'not run') : '';
   if (column === 'spread') {
     return contender.rounds.length < 2
       ? '–'
