@@ -51,8 +51,9 @@ export async function verifyAuditLog(
   const meta = await reader.meta();
   if (meta === undefined) throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', 'there is no audit log');
   const problems: AuditProblem[] = [];
-  const segments = await reader.segments();
+  // Checkpoints first: what they cover was written before them, and a writer goes on meanwhile.
   const notes = [...(await reader.checkpoints()), ...outside];
+  const segments = await reader.segments();
   const checkpoints = readCheckpoints(notes, meta.origin, publicKey, problems);
   const verification = new Verification(reader, meta.segmentEntries, checkpoints, problems);
   const byNumber = new Map(segments.map((segment) => [segment.number, segment]));
