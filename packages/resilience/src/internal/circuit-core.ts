@@ -255,8 +255,8 @@ export class CircuitCore {
     const window = this.#window ?? this.#makeWindow();
     // The count window ignores the time, and time is what costs most here.
     window.record(bits, options.windowCalls > 0 ? 0 : this.now());
-    if (bits === SUCCESS) this.#failuresInRow = 0;
-    else if (bits & FAILURE) this.#failuresInRow++;
+    if (bits & FAILURE) this.#failuresInRow++;
+    else this.#failuresInRow = 0;
     if (window.failures === 0 && window.slow === 0) return;
     if (mustOpen(options, window, this.#failuresInRow)) this.#trip();
   }

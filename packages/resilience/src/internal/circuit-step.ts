@@ -1,4 +1,5 @@
 import type { Milliseconds } from '@hotpath/core';
+import type { Verdict } from '../circuit-options.ts';
 import type { CircuitBreakerError, Permit } from '../circuit-types.ts';
 import { classifyError } from '../classify-error.ts';
 import type { Step } from '../policy.ts';
@@ -39,20 +40,16 @@ export function circuitStep(core: CircuitCore, next: Step): Step {
   let handlers: Handlers | undefined;
 
   const settleValue = (permit: Permit, value: unknown, durationMs: Milliseconds): void => {
-    if (classifyResult === undefined) {
-      core.recordSuccess(permit, durationMs);
-      return;
-    }
-    let verdict: ReturnType<typeof classifyResult> = 'failure';
+    let verdict: Verdict = classifyResult === undefined ? 'success' : 'failure';
     try {
-      verdict = classifyResult(value);
+      if (classifyResult !== undefined) verdict = classifyResult(value);
     } catch {
       // A broken classifier must not become an unhandled rejection of the observing promise.
     }
     settle(permit, verdict, durationMs);
   };
   const settleError = (permit: Permit, error: unknown, durationMs: Milliseconds): void => {
-    let verdict: ReturnType<typeof verdictOf> = 'failure';
+    let verdict: Verdict = 'failure';
     try {
       verdict = verdictOf(error);
     } catch {
@@ -60,7 +57,7 @@ export function circuitStep(core: CircuitCore, next: Step): Step {
     }
     settle(permit, verdict, durationMs);
   };
-  const settle = (permit: Permit, verdict: string, durationMs: Milliseconds): void => {
+  const settle = (permit: Permit, verdict: Verdict, durationMs: Milliseconds): void => {
     if (verdict === 'success') core.recordSuccess(permit, durationMs);
     else if (verdict === 'ignored') core.release(permit);
     else core.recordFailure(permit, durationMs);
@@ -69,7 +66,10 @@ export function circuitStep(core: CircuitCore, next: Step): Step {
   const handlersFor = (generation: Permit): Handlers => {
     handlers = {
       generation,
-      onValue: (value) => settleValue(generation, value, 0),
+      onValue:
+        classifyResult === undefined
+          ? () => core.recordSuccess(generation, 0)
+          : (value) => settleValue(generation, value, 0),
       onError: (error) => settleError(generation, error, 0),
     };
     return handlers;
