@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { root } from '../steps.ts';
 
-/** A program from a page: one fenced `ts` block with what hidden markers add to it. */
+/** A program from a page: one fenced `ts` or `js` block with what hidden markers add to it. */
 export interface Program {
+  readonly language: 'ts' | 'js';
   /** Path of the page from the root of the repository. */
   readonly page: string;
   /** Line of the block's fence, from 1. */
@@ -51,19 +52,20 @@ function fencesOf(text: string): Fence[] {
 }
 
 /**
- * Reads every `ts` block of a page as a program that can be compiled and run by itself.
+ * Reads every `ts` and `js` block of a page as a program that can be compiled and run by itself.
  *
  * Hidden comments complete a block that shows only a part: `<!-- before … -->` directly before it holds code that
  * comes first, `<!-- after … -->` directly after it holds code that comes last, and `<!-- continues -->` before it
- * joins it to the block above. A program that names `REDIS_URL` or `DATABASE_URL` gets such a server.
+ * joins it to the block above.
  */
 export function programsOf(
   page: string,
   text: string = readFileSync(resolve(root, page), 'utf8'),
 ): Program[] {
-  const programs: { page: string; line: number; code: string; end: string }[] = [];
+  const programs: (Program & { code: string; end: string })[] = [];
   for (const { language, line, code, markers, trailing } of fencesOf(text)) {
-    if (language !== 'ts' && language !== 'typescript') continue;
+    const kind = { ts: 'ts', typescript: 'ts', js: 'js', javascript: 'js' }[language] as Program['language'];
+    if (kind === undefined) continue;
     const body = (marker: string): string => marker.replace(/^\w+[ \t]*\n?/, '');
     const before = markers.filter((marker) => marker.startsWith('before')).map(body);
     const after = trailing.map(body);
@@ -73,13 +75,27 @@ export function programsOf(
       if (after.length > 0) previous.end = after.join('\n');
       continue;
     }
-    programs.push({ page, line, code: [...before, code].join('\n'), end: after.join('\n') });
+    programs.push({ language: kind, page, line, code: [...before, code].join('\n'), end: after.join('\n') });
   }
   return programs.map(({ end, ...program }) => ({
     ...program,
     code: `${[program.code, end].join('\n').trimEnd()}\n`,
   }));
 }
+
+/** Which servers a program wants, going by what it names. */
+export function serversOf({ code }: Pick<Program, 'code'>): {
+  readonly redis: boolean;
+  readonly postgres: boolean;
+} {
+  return { redis: /REDIS_URL|new Redis\(\)|:6379\b/.test(code), postgres: code.includes('DATABASE_URL') };
+}
+
+/** Arguments for Node that every program is run with. */
+export const NODE_ARGUMENTS: readonly string[] = [
+  '--import',
+  new URL('default-redis.mjs', import.meta.url).href,
+];
 
 /** Packages that the first `npm install` line of a page names. */
 export function installedBy(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startPostgres, startRedis } from '../../testkit/src/index.ts';
 import { exec, killRunning } from '../release/step.ts';
 import { root } from '../steps.ts';
-import { type Program, programsOf } from './blocks.ts';
+import { NODE_ARGUMENTS, type Program, programsOf, serversOf } from './blocks.ts';
 
 const TIMEOUT_MS = 60_000;
 
@@ -21,6 +21,8 @@ const COMPILER_OPTIONS = {
   verbatimModuleSyntax: true,
   erasableSyntaxOnly: true,
   allowImportingTsExtensions: true,
+  allowJs: true,
+  checkJs: false,
   skipLibCheck: true,
   noEmit: true,
 };
@@ -38,12 +40,12 @@ const AMBIENT = `declare namespace NodeJS {
 function pages(): string[] {
   return globSync(['README.md', 'packages/*/README.md', 'docs/**/*.md'], {
     cwd: root,
-    exclude: (path) => /(^|\/)(node_modules|\.vitepress|reference)$/.test(path),
+    exclude: (path) => /(^|\/)(node_modules|\.vitepress)$|^docs\/(reference|packages)$/.test(path),
   }).sort();
 }
 
 /**
- * Compiles and runs every `ts` block of the pages that match one of the words, or of all pages.
+ * Compiles and runs every `ts` and `js` block of the pages that match one of the words, or of all pages.
  *
  * Each block is a program of its own that has to end by itself, with exit code 0, within a minute. Blocks that use a
  * server share a real Redis, which is emptied before each, and a real Postgres, where each has a database of its own.
@@ -61,11 +63,11 @@ export async function testDocs(words: readonly string[]): Promise<boolean> {
   writeFileSync(join(folder, 'ambient.d.ts'), AMBIENT);
   writeFileSync(
     join(folder, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: COMPILER_OPTIONS, include: ['*.ts'] }),
+    JSON.stringify({ compilerOptions: COMPILER_OPTIONS, include: ['*.ts', '*.js'] }),
   );
   const files = new Map<string, Program>();
   for (const program of programs) {
-    const name = `${program.page.replace(/\.md$/, '').replaceAll(/\W+/g, '-')}-${program.line}.ts`;
+    const name = `${program.page.replace(/\.md$/, '').replaceAll(/\W+/g, '-')}-${program.line}.${program.language}`;
     writeFileSync(join(folder, name), program.code);
     files.set(name, program);
   }
@@ -103,25 +105,26 @@ async function runAll(
   folder: string,
   files: ReadonlyMap<string, Program>,
 ): Promise<[name: string, complaint: string][]> {
-  const uses = (variable: string): boolean => [...files.values()].some(({ code }) => code.includes(variable));
+  const wanted = [...files.values()].map(serversOf);
   await using stack = new AsyncDisposableStack();
-  const redis = uses('REDIS_URL') ? stack.use(await startRedis()) : undefined;
-  const postgres = uses('DATABASE_URL') ? stack.use(await startPostgres()) : undefined;
+  const redis = wanted.some((servers) => servers.redis) ? stack.use(await startRedis()) : undefined;
+  const postgres = wanted.some((servers) => servers.postgres) ? stack.use(await startPostgres()) : undefined;
   const failures: [string, string][] = [];
   try {
     let database = 0;
-    for (const [name, { code }] of files) {
+    for (const [name, program] of files) {
+      const servers = serversOf(program);
       const env: Record<string, string> = {};
 
-      if (redis !== undefined && code.includes('REDIS_URL')) {
+      if (redis !== undefined && servers.redis) {
         await redis.restart();
         env.REDIS_URL = redis.url;
       }
-      if (postgres !== undefined && code.includes('DATABASE_URL')) {
+      if (postgres !== undefined && servers.postgres) {
         env.DATABASE_URL = await freshDatabase(postgres.connectionString, `docs_${database++}`);
       }
       const options = { cwd: folder, timeoutMs: TIMEOUT_MS, env };
-      await exec(process.execPath, [join(folder, name)], options).catch((error: Error) => {
+      await exec(process.execPath, [...NODE_ARGUMENTS, join(folder, name)], options).catch((error: Error) => {
         failures.push([name, error.message]);
       });
     }

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { installedBy, programsOf } from '../docs/blocks.ts';
+import { installedBy, NODE_ARGUMENTS, programsOf } from '../docs/blocks.ts';
 import { exec } from './step.ts';
 import { compilers, node as defaultNode, npm, pnpm } from './tools.ts';
 import type { Manifest } from './tree.ts';
@@ -211,7 +211,7 @@ export async function runFirstExample(
   const page = readme(tree, manifest);
   const [first] = programsOf(page);
   if (first === undefined) throw new Error(`${page} has no example`);
-  const path = join(folder, `${manifest.name.replace(/\W+/g, '-').slice(1)}.ts`);
+  const path = join(folder, `${manifest.name.replace(/\W+/g, '-').slice(1)}.${first.language}`);
   writeFileSync(path, first.code);
-  await exec(node, [path], { cwd: folder, timeoutMs: 60_000, node, env });
+  await exec(node, [...NODE_ARGUMENTS, path], { cwd: folder, timeoutMs: 60_000, node, env });
 }

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
-import { installedBy, programsOf } from '../../docs/blocks.ts';
+import { installedBy, programsOf, serversOf } from '../../docs/blocks.ts';
 
 const fence = (code: string, language = 'ts'): string => `\`\`\`${language}\n${code}\n\`\`\`\n`;
 const codes = (text: string): string[] => programsOf('page.md', text).map(({ code }) => code);
 
-test('every ts block is a program, with the line that it begins at', () => {
-  const programs = programsOf('page.md', `# Title\n\n${fence('one();')}\ntext\n\n${fence('two();')}`);
+test('every ts or js block is a program, with the line that it begins at', () => {
+  const programs = programsOf('page.md', `# Title\n\n${fence('one();')}\ntext\n\n${fence('two();', 'js')}`);
   expect(programs).toEqual([
-    { page: 'page.md', line: 3, code: 'one();\n' },
-    { page: 'page.md', line: 9, code: 'two();\n' },
+    { language: 'ts', page: 'page.md', line: 3, code: 'one();\n' },
+    { language: 'js', page: 'page.md', line: 9, code: 'two();\n' },
   ]);
 });
 
@@ -42,4 +42,10 @@ test('the packages of the first installation line are found, options are not', (
     'ioredis',
   ]);
   expect(installedBy('page.md', 'nothing')).toEqual([]);
+});
+
+test('a program is given the servers that it names', () => {
+  expect(serversOf({ code: 'new Redis(process.env.REDIS_URL)' })).toEqual({ redis: true, postgres: false });
+  expect(serversOf({ code: 'new Redis()' })).toEqual({ redis: true, postgres: false });
+  expect(serversOf({ code: 'process.env.DATABASE_URL' })).toEqual({ redis: false, postgres: true });
 });
