@@ -20,11 +20,16 @@ export const resolveWithSystem: ResolveHost = (hostname, callback) => {
   });
 };
 
+/** After so long a look-up is begun anew. */
+const PATIENCE_MS = 5_000;
+
 interface Entry {
   addresses: readonly HostAddress[];
   expiresMs: Milliseconds;
   /** Where the next connection begins in `addresses`. */
   turn: number;
+  /** When the last look-up began. */
+  askedMs: Milliseconds;
   /** Who waits while the host is being looked up. */
   pending: ((error: Error | null, addresses: readonly HostAddress[]) => void)[] | undefined;
 }
@@ -55,18 +60,21 @@ export class AddressBook {
     callback: (error: Error | null, addresses: readonly HostAddress[]) => void,
   ): void {
     const entry = this.#entry(hostname);
-    if (entry.pending !== undefined) {
+    const nowMs = this.#options.clock.now();
+    // A look-up without an answer must not stand in the way for ever; who waits for it has a deadline.
+    if (entry.pending !== undefined && nowMs - entry.askedMs < PATIENCE_MS) {
       entry.pending.push(callback);
       return;
     }
-    if (entry.addresses.length > 0 && this.#options.clock.now() < entry.expiresMs) {
+    if (entry.addresses.length > 0 && nowMs < entry.expiresMs) {
       callback(null, inTurn(entry));
       return;
     }
     const pending = [callback];
     entry.pending = pending;
+    entry.askedMs = nowMs;
     this.#options.resolve(hostname, (error, addresses) => {
-      entry.pending = undefined;
+      if (entry.pending === pending) entry.pending = undefined;
       if (error === null && addresses.length === 0) error = new Error(`no address for ${hostname}`);
       if (error === null) {
         entry.addresses = addresses;
@@ -106,7 +114,7 @@ export class AddressBook {
         if (this.#entries.size < this.#options.maxHosts) break;
         if (pending === undefined) this.#entries.delete(oldest);
       }
-      entry = { addresses: [], expiresMs: 0, turn: 0, pending: undefined };
+      entry = { addresses: [], expiresMs: 0, turn: 0, askedMs: 0, pending: undefined };
       this.#entries.set(hostname, entry);
     }
     return entry;

@@ -6,25 +6,24 @@ import {
   HttpTimeoutError,
   HttpUnavailableError,
 } from '../errors.ts';
-import { hedgeChannel, replayChannel, requestChannel, retryChannel } from '../telemetry.ts';
+import { replayChannel, requestChannel, retryChannel } from '../telemetry.ts';
+import { isWhole, takeAnswer } from './answer.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
 import type { BodyStream } from './body-stream.ts';
 import type { CallSpec, CallTarget } from './call-spec.ts';
 import { CallbackTimer } from './callback-timer.ts';
-import { conclude, isWhole } from './conclude.ts';
 import type { CallObserver, Engine } from './engine.ts';
 import type { WireBody } from './exchange.ts';
-import { ClientClosed, isConnectionLoss, NotProcessed, toFailure } from './failure.ts';
-import { NOT_SENT } from './h1-connection.ts';
+import { ClientClosed, toFailure } from './failure.ts';
+import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
+import { replayReason } from './replay.ts';
 import { joinPath, redactUrl } from './target.ts';
 
 /** How often a request may be sent again because nobody had begun to process it. */
 const MOST_RESENDS = 5;
-/** A loser's answer is read to its end when no more than this is left of it. */
-const DRAIN_BYTES = 16 * 1024;
 
 /**
  * One request of a caller, from queue to body, through all its tries; as a timer, it is its own deadline.
@@ -48,6 +47,10 @@ export class Call extends WheelTimer implements AttemptOwner {
   readonly target: CallTarget;
   readonly spec: CallSpec;
   readonly engine: Engine;
+  /** The try under way, or the last one. */
+  attempt: Attempt | undefined;
+  /** A second try beside it. */
+  rival: Attempt | undefined;
   attempts = 0;
   redirects = 0;
   queuedMs: Milliseconds = 0;
@@ -57,8 +60,6 @@ export class Call extends WheelTimer implements AttemptOwner {
   readonly #observer: CallObserver | undefined;
   #startedMs: Milliseconds = 0;
   #base: BaseUrl | undefined;
-  #attempt: Attempt | undefined;
-  #rival: Attempt | undefined;
   #timer: CallbackTimer | undefined;
   #stream: BodyStream | undefined;
   #leaveLimit: AbortController | undefined;
@@ -90,10 +91,6 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.attemptTimeoutMs = spec.attemptTimeoutMs;
     this.#resolve = resolve;
     this.#reject = reject;
-  }
-
-  get settled(): boolean {
-    return this.#settled;
   }
 
   start(): void {
@@ -168,19 +165,20 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.attempts++;
     const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
     if (permit === 0) {
-      this.#attempt = undefined;
+      this.attempt = undefined;
       this.fail(this.#circuitOpen());
       return;
     }
     const attempt = new Attempt(this, this.engine, origin, this.path, permit, nowMs);
-    this.#attempt = attempt;
+    this.attempt = attempt;
     if (!attempt.start()) {
       attempt.cancel();
+      this.conclude(attempt, 'ignored');
       this.fail(
         new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', this.details()),
       );
     } else if (this.spec.hedge !== undefined && !this.#settled) {
-      this.#armHedge();
+      armHedge(this);
     }
   }
 
@@ -188,7 +186,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.queuedMs += attempt.queuedMs;
     if (!attempt.target.isRefusing) return true;
     attempt.cancel();
-    this.#conclude(attempt, 'ignored');
+    this.conclude(attempt, 'ignored');
     this.fail(this.#circuitOpen());
     return false;
   }
@@ -198,7 +196,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   onStream(attempt: Attempt, body: BodyStream): void {
-    this.#dropRival(attempt);
+    dropRival(this, attempt);
     this.#stream = body;
     const encoding = attempt.responseHeaders['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
@@ -212,7 +210,7 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   onStreamEnd(attempt: Attempt, raw: unknown): void {
     const failure = raw === undefined ? undefined : toFailure(raw, this.details());
-    this.#conclude(attempt, failure?.countsAgainstOrigin ? 'failure' : 'success');
+    this.conclude(attempt, failure?.countsAgainstOrigin ? 'failure' : 'success');
     if (this.#settled) return;
     this.#settle(failure?.error);
     this.#stream?.end(failure === undefined ? undefined : { error: failure.error });
@@ -220,16 +218,16 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   onResponse(attempt: Attempt): void {
     const { status } = attempt;
-    if (this.#rival !== undefined && !this.#isWorthTaking(attempt, status < 500)) return;
-    this.#conclude(attempt, status < 500 ? 'success' : 'failure');
-    conclude(this, attempt);
+    if (this.rival !== undefined && !isWorthTaking(this, attempt, status < 500)) return;
+    this.conclude(attempt, status < 500 ? 'success' : 'failure');
+    takeAnswer(this, attempt);
   }
 
   onFailure(attempt: Attempt, raw: unknown): void {
-    if (this.#resendUnprocessed(attempt, raw)) return;
+    if (this.#replay(attempt, raw)) return;
     const failure = toFailure(raw, this.details(attempt));
-    if (this.#rival !== undefined && !this.#isWorthTaking(attempt, false)) return;
-    this.#conclude(attempt, failure.countsAgainstOrigin ? 'failure' : 'ignored');
+    if (this.rival !== undefined && !isWorthTaking(this, attempt, false)) return;
+    this.conclude(attempt, failure.countsAgainstOrigin ? 'failure' : 'ignored');
     this.retryOrFail(failure.error, failure.isTransient, undefined);
   }
 
@@ -260,7 +258,7 @@ export class Call extends WheelTimer implements AttemptOwner {
       const { method, attempts, origin } = this;
       retryChannel.publish({ method, origin: origin.key, attempt: attempts, error, pauseMs });
     }
-    this.#pause(pauseMs, () => this.next());
+    this.pause(pauseMs, () => this.next());
   }
 
   /** Goes elsewhere, as a redirect asks. */
@@ -287,17 +285,17 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (this.#settled) return;
     this.#settle(error);
     const reason = error instanceof Error ? error : new Error('aborted', { cause: error });
-    for (const attempt of [this.#attempt, this.#rival]) {
+    for (const attempt of [this.attempt, this.rival]) {
       if (attempt === undefined || attempt.isDone) continue;
       // To have waited in our own queue says nothing about the server.
-      this.#conclude(attempt, attempt.phase === 'queue' && !attempt.isConnecting ? 'ignored' : verdict);
+      this.conclude(attempt, attempt.phase === 'queue' && !attempt.isConnecting ? 'ignored' : verdict);
       attempt.cancel(reason);
     }
     this.#stream?.end({ error });
     this.#reject(error);
   }
 
-  details(attempt: Attempt | undefined = this.#attempt): HttpErrorDetails {
+  details(attempt: Attempt | undefined = this.attempt): HttpErrorDetails {
     const status = attempt?.status ?? 0;
     return {
       method: this.method,
@@ -345,28 +343,19 @@ export class Call extends WheelTimer implements AttemptOwner {
     );
   }
 
-  #pause(pauseMs: Milliseconds, then: () => void): void {
+  /** Calls `then` in a while, unless the request is over by then; of several, the last one. */
+  pause(pauseMs: Milliseconds, then: () => void): void {
+    if (this.#timer !== undefined) this.engine.wheel.disarm(this.#timer);
     this.#timer = new CallbackTimer(then);
     this.engine.wheel.arm(this.#timer, pauseMs);
   }
 
   /** Sends again, without counting a try, what nobody has begun to process. */
-  #resendUnprocessed(attempt: Attempt, raw: unknown): boolean {
-    const { isReplayable, isIdempotent } = this.spec;
-    const isStale =
-      !this.#replayed && isIdempotent && attempt.reused && !attempt.responded && isConnectionLoss(raw);
-    const reason =
-      raw === NOT_SENT
-        ? 'not-sent'
-        : raw instanceof NotProcessed
-          ? 'not-processed'
-          : isStale
-            ? 'stale'
-            : undefined;
-    // What was not written has not touched its body.
-    if (reason === undefined || (!isReplayable && reason !== 'not-sent')) return false;
-    if (this.#rival !== undefined || ++this.#resends > MOST_RESENDS) return false;
-    this.#conclude(attempt, 'ignored');
+  #replay(attempt: Attempt, raw: unknown): boolean {
+    const reason = replayReason(this.spec, attempt, raw);
+    if (reason === undefined || (reason === 'stale' && this.#replayed)) return false;
+    if (this.rival !== undefined || ++this.#resends > MOST_RESENDS) return false;
+    this.conclude(attempt, 'ignored');
     this.origin.replays++;
     this.attempts--;
     if (reason === 'stale') {
@@ -381,58 +370,8 @@ export class Call extends WheelTimer implements AttemptOwner {
     return true;
   }
 
-  #armHedge(): void {
-    const { hedge, isIdempotent, isReplayable } = this.spec;
-    if (hedge === undefined || !isIdempotent || !isReplayable) return;
-    const { latency } = this.origin;
-    // Until a hundred were seen there is no tail to speak of.
-    const delayMs = hedge.delayMs ?? (latency.count < 100 ? undefined : latency.quantileMs(0.95));
-    if (delayMs === undefined) return;
-    this.#pause(delayMs, () => this.#startRival(delayMs, hedge.maxRatio));
-  }
-
-  #startRival(delayMs: Milliseconds, maxRatio: number): void {
-    const { origin, engine } = this;
-    const first = this.#attempt;
-    if (first === undefined || first.isDone || first.phase === 'body') return;
-    if (origin.hedges >= 1 + origin.pool.dispatched * maxRatio) return;
-    const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
-    if (permit === 0) return;
-    const rival = new Attempt(this, engine, origin, this.path, permit, engine.clock.now());
-    this.#rival = rival;
-    if (!rival.startIfFree()) {
-      this.#rival = undefined;
-      this.#conclude(rival, 'ignored');
-      return;
-    }
-    origin.hedges++;
-    if (hedgeChannel.hasSubscribers)
-      hedgeChannel.publish({ method: this.method, origin: origin.key, delayMs });
-  }
-
-  /** Of two tries under way one has ended: a good end settles it, a bad one leaves it to the other. */
-  #isWorthTaking(attempt: Attempt, isGood: boolean): boolean {
-    const other = attempt === this.#rival ? this.#attempt : this.#rival;
-    if (!isGood && other !== undefined && !other.isDone) {
-      this.#conclude(attempt, 'failure');
-      this.#attempt = other;
-      this.#rival = undefined;
-      return false;
-    }
-    this.#dropRival(attempt);
-    return true;
-  }
-
-  #dropRival(winner: Attempt): void {
-    const loser = winner === this.#rival ? this.#attempt : this.#rival;
-    this.#attempt = winner;
-    this.#rival = undefined;
-    if (loser === undefined || loser === winner || loser.isDone) return;
-    this.#conclude(loser, 'ignored');
-    loser.abandon(DRAIN_BYTES);
-  }
-
-  #conclude(attempt: Attempt, verdict: Verdict): void {
+  /** Gives a try's permit back, once, and counts it. */
+  conclude(attempt: Attempt, verdict: Verdict): void {
     if (attempt.isConcluded) return;
     attempt.isConcluded = true;
     const durationMs = this.engine.clock.now() - attempt.startedMs - attempt.queuedMs;
@@ -444,7 +383,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   #settle(error: unknown): void {
-    const { wheel, calls, clock } = this.engine;
+    const { wheel, calls } = this.engine;
     this.#settled = true;
     wheel.disarm(this);
     if (this.#timer !== undefined) wheel.disarm(this.#timer);
@@ -457,20 +396,22 @@ export class Call extends WheelTimer implements AttemptOwner {
       this.#observer.queuedMs = this.queuedMs;
     }
     this.spec.signal?.removeEventListener('abort', this);
-    if (requestChannel.hasSubscribers) {
-      const { method, origin, path, attempts, queuedMs, headers } = this;
-      const traced = headers.indexOf('traceparent');
-      requestChannel.publish({
-        method,
-        origin: origin.key,
-        path: redactUrl(path),
-        status: this.details().status,
-        error,
-        attempts,
-        queuedMs,
-        totalMs: clock.now() - this.#startedMs,
-        traceparent: traced === -1 ? undefined : headers[traced + 1],
-      });
-    }
+    if (requestChannel.hasSubscribers) this.#publish(error);
+  }
+
+  #publish(error: unknown): void {
+    const { method, origin, path, attempts, queuedMs, headers } = this;
+    const traced = headers.indexOf('traceparent');
+    requestChannel.publish({
+      method,
+      origin: origin.key,
+      path: redactUrl(path),
+      status: this.details().status,
+      error,
+      attempts,
+      queuedMs,
+      totalMs: this.engine.clock.now() - this.#startedMs,
+      traceparent: traced === -1 ? undefined : headers[traced + 1],
+    });
   }
 }

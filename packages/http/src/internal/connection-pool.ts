@@ -164,6 +164,14 @@ export class ConnectionPool {
     });
   }
 
+  /** Ends every connection, with whatever it carries. */
+  destroy(): void {
+    for (const connection of this.#connections) {
+      if (!connection.closing) this.#markClosing(connection);
+      connection.destroy();
+    }
+  }
+
   #forgetPlace(origin: OriginPool): void {
     origin.open--;
     this.#open--;

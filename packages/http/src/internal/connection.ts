@@ -38,4 +38,6 @@ export abstract class Connection {
   abstract dispatch(exchange: Exchange): void;
   /** Ends an idle connection; the pool hears of it through `onClosed`. */
   abstract close(): void;
+  /** Ends it with whatever it carries. */
+  abstract destroy(): void;
 }

@@ -119,20 +119,21 @@ export class Engine {
   }
 
   async #close(drainMs: Milliseconds): Promise<void> {
-    const giveUp = (): void => {
+    const deadline = this.clock.setTimeout(() => {
       this.calls.close();
       this.#dialer.abort();
-    };
-    const deadline = this.clock.setTimeout(giveUp, drainMs);
+      // Exchanges of the dispatcher are nobody's calls.
+      this.pool.destroy();
+    }, drainMs);
     while (this.calls.size > 0) {
       await new Promise<void>((resolve) => {
         this.onCallsDone = resolve;
       });
     }
-    this.clock.clearTimeout(deadline);
     // What is left being connected is for nobody.
     this.#dialer.abort();
     await this.pool.close();
+    this.clock.clearTimeout(deadline);
     for (const origin of this.origins.values()) origin.close();
   }
 

@@ -31,4 +31,8 @@ export class ForeignConnection extends Connection {
   close(): void {
     queueMicrotask(() => this.#pool.onClosed(this));
   }
+
+  destroy(): void {
+    this.close();
+  }
 }

@@ -79,6 +79,10 @@ export class H1Connection extends Connection {
     this.#socket.destroy();
   }
 
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
   // Until its first exchange undici does not look at the socket, so nobody else would see it end.
   #watchSpare(keepAliveMs: Milliseconds): void {
     const socket = this.#socket;

@@ -100,6 +100,10 @@ export class H2Connection extends Connection {
     this.#session.close();
   }
 
+  destroy(): void {
+    this.#session.destroy();
+  }
+
   /** An exchange is over, however it ended. */
   ended(): void {
     if (--this.#active === 0) this.#rest();

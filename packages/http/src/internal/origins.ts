@@ -3,11 +3,13 @@ import type { ResolvedHttpClientOptions } from '../options.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import { Origin } from './origin.ts';
 
-/** The origins that a client knows: a bounded number, of which the one unused for longest is forgotten first. */
+/** The origins that a client knows: a bounded number, of which the oldest that is not in use is forgotten first. */
 export class Origins {
   readonly #options: ResolvedHttpClientOptions;
   readonly #pool: ConnectionPool;
   readonly #byKey = new Map<string, Origin>();
+  /** The same by what callers write before the path, so that a URL need not be parsed twice. */
+  readonly #byPrefix = new Map<string, Origin>();
 
   constructor(options: ResolvedHttpClientOptions, pool: ConnectionPool) {
     this.#options = options;
@@ -25,6 +27,16 @@ export class Origins {
     return origin;
   }
 
+  /** The origin of URLs that begin like this, if one was seen before. */
+  ofPrefix(prefix: string): Origin | undefined {
+    return this.#byPrefix.get(prefix);
+  }
+
+  /** Remembers how URLs of this origin may begin. */
+  rememberPrefix(prefix: string, origin: Origin): void {
+    if (this.#byPrefix.size < 2 * this.#options.maxOrigins) this.#byPrefix.set(prefix, origin);
+  }
+
   values(): IterableIterator<Origin> {
     return this.#byKey.values();
   }
@@ -35,6 +47,7 @@ export class Origins {
       const isBase = this.#options.baseUrls.some((base) => base.origin === key);
       if (isBase || origin.active > 0 || origin.pool.inFlight > 0 || origin.pool.connecting > 0) continue;
       this.#byKey.delete(key);
+      for (const [prefix, known] of this.#byPrefix) if (known === origin) this.#byPrefix.delete(prefix);
       this.#pool.removeOrigin(origin.pool);
       origin.close();
       return;

@@ -79,13 +79,19 @@ export class RequestResolver {
       if (this.#bases.all.length > 1) return { origin: base.origin, path: relative, bases: this.#bases };
       return { origin: base.origin, path: joinPath(base.path, relative), bases: undefined };
     }
-    const parsed = parseAbsolute(owner, url);
-    const path = parsed.pathname + parsed.search;
-    return {
-      origin: this.#origins.of(parsed),
-      path: query === undefined ? path : appendQuery(path, query),
-      bases: undefined,
-    };
+    const prefixEnd = typeof url === 'string' ? url.indexOf('/', url.indexOf('//') + 2) : -1;
+    const prefix = prefixEnd === -1 ? undefined : (url as string).slice(0, prefixEnd);
+    let origin = prefix === undefined ? undefined : this.#origins.ofPrefix(prefix);
+    let path: string;
+    if (origin !== undefined) path = joinPath('', (url as string).slice(prefixEnd));
+    else {
+      const parsed = parseAbsolute(owner, url);
+      origin = this.#origins.of(parsed);
+      path = parsed.pathname + parsed.search;
+      // Only what is spelt like the origin itself leaves no doubt where the path begins.
+      if (prefix === parsed.origin) this.#origins.rememberPrefix(prefix, origin);
+    }
+    return { origin, path: query === undefined ? path : appendQuery(path, query), bases: undefined };
   }
 
   /** @throws TypeError or RangeError when an option is wrong, naming it. */

@@ -15,7 +15,7 @@ const NEEDS_PARSING = /[^\x21-\x7e]|[#\\"<>`{}^|]|\/(?:\.|%2e){1,2}(?:[/?]|$)/i;
 export function joinPath(base: string, relative: string): string {
   const path = base + relative;
   if (!NEEDS_PARSING.test(path)) return path;
-  const parsed = new URL(path, 'http://base');
+  const parsed = new URL(`http://base${path}`);
   // Dot segments must not lead out of the base.
   if (base !== '' && parsed.pathname !== base && !parsed.pathname.startsWith(`${base}/`)) {
     throw new TypeError(`the URL '${relative.split('?')[0]}' leads out of the base URL's path`);

@@ -25,7 +25,7 @@ export function isWhole(call: Call, attempt: Attempt): boolean {
 }
 
 /** Does with a whole answer what it calls for: gives it to the caller, follows it, or tries again. */
-export function conclude(call: Call, attempt: Attempt): void {
+export function takeAnswer(call: Call, attempt: Attempt): void {
   if (isFollowed(call, attempt)) {
     follow(call, attempt);
     return;
