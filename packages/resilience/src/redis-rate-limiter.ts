@@ -54,7 +54,10 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     this.#options = options;
     this.#unitsPerUs = limit / perMs / 1_000;
     this.#time = timeSource(clock);
-    this.#leases = new KeyTable(maxKeys);
+    this.#leases = new KeyTable(maxKeys, (lease) => {
+      lease.mayHold = false;
+      void this.#giveBack(lease);
+    });
     this.#store = new LeaseStore(options);
     this.#share = new Gcra(limit / nodes, perMs, Math.max(1, burst / nodes));
     this.#turns = new LeaseTurns(options, (cost, key, signal) => this.tryAcquire(cost, key, signal));
@@ -149,8 +152,8 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     const known = this.#leases.get(key);
     if (known !== undefined) return known;
     const lease = new KeyLease<Take>(key, nowMs);
-    // Without room for it the lease serves this one call, and is forgotten.
-    this.#leases.add(key, lease, nowMs);
+    // Without room for it, it serves this one call and is forgotten.
+    lease.mayHold = this.#leases.add(key, lease, nowMs);
     return lease;
   }
 
@@ -171,7 +174,8 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     const takes = lease.pending.splice(0, MOST_CALLS);
     const wanted = takes.filter((take) => take.wanted);
     this.#pending -= takes.length - wanted.length;
-    const extra = maxLease > 0 && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
+    const extra =
+      maxLease > 0 && lease.mayHold && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
     if (wanted.length > 0 || extra > 0) {
       const asking = this.#ask(lease, wanted, extra).finally(() => this.#asking.delete(asking));
       this.#asking.add(asking);

@@ -21,6 +21,8 @@ export class KeyLease<Take extends PendingTake> implements KeyEntry, Bucket {
   /** Units that may be spent without asking. */
   units = 0;
   pending: Take[] = [];
+  /** Whether it may hold units: the key's one entry in the table, so that a node never holds twice what it may. */
+  mayHold = true;
   /** Whether an answer with units to hold is under way. */
   fetching = false;
   flushing = false;

@@ -17,13 +17,15 @@ const SAMPLE = 8;
 export class KeyTable<Entry extends KeyEntry> {
   readonly #entries = new Map<string, Entry>();
   readonly #maxKeys: number;
+  readonly #onEvict: (entry: Entry) => void;
   /** Goes round and round; a Map's iterator allows for insertions and deletions meanwhile. */
   #hand: MapIterator<[string, Entry]>;
   /** Entries that were dropped although they were not idle. */
   evictedActive = 0;
 
-  constructor(maxKeys: number) {
+  constructor(maxKeys: number, onEvict: (entry: Entry) => void = () => {}) {
     this.#maxKeys = maxKeys;
+    this.#onEvict = onEvict;
     this.#hand = this.#entries.entries();
   }
 
@@ -58,15 +60,20 @@ export class KeyTable<Entry extends KeyEntry> {
       const entry = pair[1];
       if (entry.busy) continue;
       if (entry.tatMs <= nowMs) {
-        this.#entries.delete(pair[0]);
+        this.#evict(pair);
         return true;
       }
       if (nearest === undefined || entry.tatMs < nearest[1].tatMs) nearest = pair;
     }
     if (nearest === undefined) return false;
     this.evictedActive++;
-    this.#entries.delete(nearest[0]);
+    this.#evict(nearest);
     return true;
+  }
+
+  #evict([key, entry]: [string, Entry]): void {
+    this.#entries.delete(key);
+    this.#onEvict(entry);
   }
 
   #next(): [string, Entry] | undefined {
