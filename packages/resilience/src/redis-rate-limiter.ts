@@ -195,7 +195,25 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     const nowMs = this.#options.clock.now();
     if (reply === undefined) for (const take of takes) take.resolve(this.#byRule(lease, take.cost, nowMs));
     else this.#distribute(lease, takes, reply, nowMs);
+    this.#serveHeld(lease, nowMs);
     if (lease.pending.length > 0) this.#flushSoon(lease);
+  }
+
+  /** Gives those who came meanwhile what the answer brought, in their order. */
+  #serveHeld(lease: KeyLease<Take>, nowMs: Milliseconds): void {
+    let served = 0;
+    for (const take of lease.pending) {
+      if (take.wanted) {
+        if (take.cost > lease.units) break;
+        lease.spend(take.cost);
+        this.#allowedTotal++;
+        this.#localTotal++;
+        take.resolve(this.#admitted(lease, nowMs));
+      }
+      served++;
+    }
+    lease.pending.splice(0, served);
+    this.#pending -= served;
   }
 
   #distribute(lease: KeyLease<Take>, takes: readonly Take[], reply: LeaseReply, nowMs: Milliseconds): void {
