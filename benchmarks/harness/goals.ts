@@ -40,7 +40,8 @@ function judgeGoal(goal: Goal, contenders: readonly ContenderResult[], mode: 'fu
   const excess = median(values.map((value, round) => value - (bounds[round] as number)));
   const isMet = goal.atMost === undefined ? excess >= 0 : excess <= 0;
   const status = mode === 'quick' ? 'notJudged' : isMet ? 'met' : 'notMet';
-  return { ...result, status, value: median(values), bound: median(bounds) };
+  const value = median(values);
+  return { ...result, status, value, bound: value - excess };
 }
 
 function figuresOf(contender: ContenderResult | undefined, figure: string): number[] {

@@ -24,7 +24,7 @@ export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
     case 'throughput':
       return {
         ...timing,
-        warmupMs: isQuick ? 50 : 700,
+        warmupMs: isQuick ? 50 : (suite.warmupMs ?? 700),
         durationMs: isQuick ? 150 : (suite.durationMs ?? 2_000),
       };
     case 'scenario':

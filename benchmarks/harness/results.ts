@@ -55,6 +55,7 @@ export interface GoalResult {
   /** `missing`: a figure is not there, which is never a pass; `notJudged`: the run was a quick one. */
   readonly status: 'met' | 'notMet' | 'missing' | 'notJudged';
   readonly value: number | null;
+  /** What `value` is held against: `value - bound` is the median of the rounds' differences. */
   readonly bound: number | null;
 }
 

@@ -132,6 +132,8 @@ export interface ThroughputSuite<Parameters, Servers extends ServerStarters>
   readonly callers?: number;
   /** Default 2,000. */
   readonly durationMs?: number;
+  /** Calls before the measurement, until all code is compiled; a server with much code needs more. Default 700. */
+  readonly warmupMs?: number;
 }
 
 /** `run` plays one whole scenario a round and returns its figures. */

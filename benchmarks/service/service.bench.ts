@@ -45,6 +45,8 @@ export default defineSuite({
   kind: 'throughput',
   callers: 64,
   durationMs: 4_000,
+  // Each server is started anew for each round.
+  warmupMs: 5_000,
   parameters: { policies: POLICIES },
   contenders: {
     'bare Fastify': {

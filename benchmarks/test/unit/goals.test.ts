@@ -39,6 +39,13 @@ test('a bound by another contender is held against it round by round', () => {
   expect(statusOf({ figure: 'timeNs', atMost: { of: 'them', plus: 50 } }, [them, us])).toBe('met');
 });
 
+test('what is shown of a goal agrees with its status', () => {
+  const goal = { figure: 'timeNs', atMost: { times: 0.9, of: 'them' } };
+  const [result] = judgeGoals(suiteWith(goal), [them, us], 'full');
+  // Rounds lie 0, 70 and 0 above their bounds.
+  expect(result).toMatchObject({ status: 'met', value: 99, bound: 99 });
+});
+
 test('a missing figure is never a pass', () => {
   const failed = contenderOf('us', 'ours', []);
   expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them, failed])).toBe('missing');
