@@ -19,7 +19,6 @@ import {
   resolveCacheOptions,
   resolveL1Options,
 } from './options.ts';
-import type { RedisClient } from './redis-port.ts';
 import { type CacheStats, statsOf } from './stats.ts';
 import type {
   CachedFunction,
@@ -393,8 +392,6 @@ function checkKey(owner: string, key: unknown): string {
  */
 export function createCache(options: CacheOptions): Cache {
   return new TwoTierCache(resolveCacheOptions(options), ({ redis, ...rest }, counters, sink) => {
-    return redis === undefined
-      ? undefined
-      : new RedisTier(redis as RedisClient, { redis, ...rest }, counters, sink);
+    return redis === undefined ? undefined : new RedisTier(redis, { redis, ...rest }, counters, sink);
   });
 }

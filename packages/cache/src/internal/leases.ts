@@ -24,7 +24,7 @@ export class Leases {
     if (this.#timer === undefined) this.#arm();
   }
 
-  forget(_shard: Shard, key: string): void {
+  forget(key: string): void {
     this.#held.delete(key);
   }
 

@@ -2,50 +2,57 @@ import { randomBytes } from 'node:crypto';
 import type { ChangeSink } from '../cache.ts';
 import { events } from '../events.ts';
 import type { ResolvedCacheOptions } from '../options.ts';
-import type { RedisClient } from '../redis-port.ts';
+import type { RedisClient, RedisClusterClient } from '../redis-port.ts';
 import type { Change } from './change-log.ts';
+import { type Address, ClusterTopology } from './cluster-topology.ts';
 import type { Counters } from './counters.ts';
 import { Envelopes } from './envelope.ts';
 import { Leases } from './leases.ts';
-import { Link } from './link.ts';
+import type { Link } from './link.ts';
 import type { Mark } from './marks.ts';
 import type { Proof } from './proof.ts';
 import { ReadBatches } from './read-batches.ts';
 import { scripts } from './scripts.ts';
+import { ServerNode, type ServerNodeOptions } from './server-node.ts';
 import { ServerTime, Shard, type ShardContext } from './shard.ts';
-import { Subscription } from './subscription.ts';
+import { crc16, slotOfTag } from './slots.ts';
 import type { SharedReader, SharedTier, SharedWrite } from './tier.ts';
 
-/** Values in one Redis server (alone, or found by Sentinel). */
+/** Values in Redis: in one server, found by its address or by Sentinel, or spread over a Cluster. */
 export class RedisTier implements SharedTier {
   readonly #options: ResolvedCacheOptions;
   readonly #counters: Counters;
   readonly #envelopes: Envelopes;
-  readonly #shard: Shard;
-  readonly #link: Link;
-  readonly #subscription: Subscription;
+  readonly #shards: readonly Shard[];
+  readonly #nodes = new Map<string, ServerNode>();
+  readonly #topology: ClusterTopology | undefined;
   readonly #reads: ReadBatches;
   readonly #leases: Leases;
-  #runId: string | undefined;
+  readonly #nodeOptions: ServerNodeOptions;
   #lastState: 'up' | 'degraded' = 'degraded';
 
-  constructor(redis: RedisClient, options: ResolvedCacheOptions, counters: Counters, sink: ChangeSink) {
-    const { clock } = options;
+  constructor(
+    redis: RedisClient | RedisClusterClient,
+    options: ResolvedCacheOptions,
+    counters: Counters,
+    sink: ChangeSink,
+  ) {
+    const { clock, namespace } = options;
+    const isCluster = 'isCluster' in redis && redis.isCluster;
+    const shardCount = isCluster ? options.shards : 1;
     this.#options = options;
     this.#counters = counters;
     this.#envelopes = new Envelopes(options.codec, options.compressFromBytes);
-    const { keyPrefix } = redis.options as { keyPrefix?: string };
     const context: ShardContext = {
-      namespace: options.namespace,
+      namespace,
       sender: randomBytes(9).toString('base64url'),
       sink,
       counters,
-      maxQueuedInvalidations: options.maxQueuedInvalidations,
+      maxQueuedInvalidations: Math.ceil(options.maxQueuedInvalidations / shardCount),
       maxMarks: options.maxMarks,
       serverTime: new ServerTime(() => clock.now()),
-      isCluster: false,
+      isCluster,
     };
-    this.#shard = new Shard(`${keyPrefix ?? ''}{${options.namespace}}`, context);
     this.#leases = new Leases(clock, options.leaseMs, (shard, key, lease, leaseMs) => {
       this.#renew(shard, key, lease, leaseMs);
     });
@@ -54,45 +61,78 @@ export class RedisTier implements SharedTier {
       counters,
       leases: this.#leases,
       leaseMs: options.leaseMs,
-      namespace: options.namespace,
+      namespace,
       serverTime: context.serverTime,
     });
-    this.#link = new Link(
-      redis,
-      {},
-      {
-        clock,
-        counters,
-        softDeadlineMs: options.softDeadlineMs,
-        hardDeadlineMs: options.hardDeadlineMs,
-        recover: async (link) => {
-          const runId = await this.#shard.recover(link);
-          if (this.#runId !== undefined && this.#runId !== runId) this.#subscription.restart();
-          this.#runId = runId;
-        },
-        isInStep: () => this.#shard.log.queued === 0,
-        onSlow: () => this.#reads.releaseAll(this.#shard),
-        onState: (link, reason) => {
-          if (link.state === 'up') this.#subscription.onLinkUp();
-          this.#announce(reason);
-        },
-      },
-    );
-    this.#shard.link = this.#link;
-    this.#subscription = new Subscription(redis, {}, this.#link, {
+    this.#nodeOptions = {
       clock,
+      counters,
+      softDeadlineMs: options.softDeadlineMs,
+      hardDeadlineMs: options.hardDeadlineMs,
       maxStalenessMs: options.maxStalenessMs,
-      shards: () => (this.#link.state === 'up' ? [this.#shard] : []),
-      runId: () => (this.#link.state === 'up' ? this.#runId : undefined),
-    });
+      onSlow: (shard) => this.#reads.releaseAll(shard),
+      onState: (node, reason) => {
+        if (node.link.state === 'down') this.#topology?.refresh();
+        this.#announce(reason);
+      },
+    };
+    if (isCluster) {
+      this.#shards = Array.from({ length: shardCount }, (_, index) => {
+        return new Shard(`{${namespace}#${index}}`, context);
+      });
+      this.#topology = new ClusterTopology(
+        redis,
+        clock,
+        (masterOf) => this.#place(masterOf),
+        () => this.state === 'up',
+      );
+      return;
+    }
+    const { keyPrefix } = (redis as RedisClient).options as { keyPrefix?: string };
+    this.#shards = [new Shard(`${keyPrefix ?? ''}{${namespace}}`, context)];
+    this.#nodes.set('', new ServerNode(redis as RedisClient, {}, this.#shards, this.#nodeOptions));
+  }
+
+  /** Puts each shard on the server that has its slot now. */
+  #place(masterOf: (slot: number) => Address | undefined): void {
+    const template = this.#topology?.template;
+    const placed = new Map<string, { readonly address: Address; readonly shards: Shard[] }>();
+    for (const [index, shard] of this.#shards.entries()) {
+      const address = masterOf(slotOfTag(`${this.#options.namespace}#${index}`));
+      if (address === undefined) continue;
+      const name = `${address.host}:${address.port}`;
+      const place = placed.get(name) ?? { address, shards: [] };
+      place.shards.push(shard);
+      placed.set(name, place);
+    }
+    for (const [name, node] of this.#nodes) {
+      if (placed.has(name)) continue;
+      this.#nodes.delete(name);
+      void node.close();
+    }
+    for (const [name, { address, shards }] of placed) {
+      const node = this.#nodes.get(name);
+      if (node !== undefined) node.assign(shards);
+      else if (template !== undefined) {
+        const override = { host: address.host, port: address.port };
+        this.#nodes.set(name, new ServerNode(template, override, shards, this.#nodeOptions));
+      }
+    }
+  }
+
+  #shardOf(sharedKey: string): Shard {
+    const shards = this.#shards;
+    return (shards.length === 1 ? shards[0] : shards[crc16(sharedKey) % shards.length]) as Shard;
   }
 
   get state(): 'up' | 'degraded' {
-    return this.#link.state === 'up' ? 'up' : 'degraded';
+    return this.#shards.every((shard) => shard.link?.state === 'up') ? 'up' : 'degraded';
   }
 
   get queuedInvalidations(): number {
-    return this.#shard.log.queued;
+    let queued = 0;
+    for (const shard of this.#shards) queued += shard.log.queued;
+    return queued;
   }
 
   #announce(reason: string): void {
@@ -104,35 +144,36 @@ export class RedisTier implements SharedTier {
     }
   }
 
-  isAway(_sharedKey: string): boolean {
-    return !this.#link.isReadable;
+  isAway(sharedKey: string): boolean {
+    return !this.#shardOf(sharedKey).isReadable;
   }
 
-  proofFor(_sharedKey: string): Proof | undefined {
-    return this.#shard.proof;
+  proofFor(sharedKey: string): Proof | undefined {
+    return this.#shardOf(sharedKey).proof;
   }
 
   read(reader: SharedReader): void {
-    if (this.#link.isReadable) this.#reads.add(this.#shard, reader);
+    const shard = this.#shardOf(reader.sharedKey);
+    if (shard.isReadable) this.#reads.add(shard, reader);
     else reader.onShared('away', undefined, '');
   }
 
   acquire(reader: SharedReader): void {
-    if (this.#link.isReadable) this.#reads.acquire(this.#shard, reader, false);
-    else reader.onShared('away', undefined, '');
+    this.#reads.acquire(this.#shardOf(reader.sharedKey), reader, false);
   }
 
   async fill(write: SharedWrite, lease: string): Promise<boolean> {
-    const shard = this.#shard;
-    this.#leases.forget(shard, write.sharedKey);
+    const shard = this.#shardOf(write.sharedKey);
+    this.#leases.forget(write.sharedKey);
     const sealed = this.#seal(write);
-    if (sealed === undefined || !this.#link.isReadable) {
-      this.release(write.sharedKey, lease);
+    if (sealed === undefined || !shard.isReadable) {
+      this.#renew(shard, write.sharedKey, lease, 0);
       return true;
     }
     try {
       const keys = [shard.root + write.sharedKey];
-      return (await shard.run(this.#link, scripts.fill, keys, [lease, hardMs(write), sealed])) === 1;
+      const link = shard.link as Link;
+      return (await shard.run(link, scripts.fill, keys, [lease, hardMs(write), sealed])) === 1;
     } catch {
       // Unknown: what is kept in memory is still under its proof.
       return true;
@@ -140,13 +181,14 @@ export class RedisTier implements SharedTier {
   }
 
   release(sharedKey: string, lease: string): void {
-    this.#leases.forget(this.#shard, sharedKey);
-    this.#renew(this.#shard, sharedKey, lease, 0);
+    this.#leases.forget(sharedKey);
+    this.#renew(this.#shardOf(sharedKey), sharedKey, lease, 0);
   }
 
   #renew(shard: Shard, sharedKey: string, lease: string, leaseMs: number): void {
-    if (!this.#link.isReadable) return;
-    shard.run(this.#link, scripts.renew, [shard.root + sharedKey], [lease, leaseMs]).catch(() => {});
+    const { link } = shard;
+    if (link === undefined || !link.isReadable) return;
+    shard.run(link, scripts.renew, [shard.root + sharedKey], [lease, leaseMs]).catch(() => {});
   }
 
   #seal(write: SharedWrite): Buffer | undefined {
@@ -158,58 +200,79 @@ export class RedisTier implements SharedTier {
     }
   }
 
-  write(writes: readonly SharedWrite[]): Promise<boolean> {
-    const keys: string[] = [];
-    const values: (number | Buffer)[] = [];
-    const unsealed: string[] = [];
+  async write(writes: readonly SharedWrite[]): Promise<boolean> {
+    const groups = new Map<Shard, { keys: string[]; values: (number | Buffer)[]; unsealed: string[] }>();
     for (const write of writes) {
+      const shard = this.#shardOf(write.sharedKey);
+      const group = groups.get(shard) ?? { keys: [], values: [], unsealed: [] };
+      groups.set(shard, group);
       const sealed = this.#seal(write);
-      if (sealed === undefined) unsealed.push(write.sharedKey);
+      if (sealed === undefined) group.unsealed.push(write.sharedKey);
       else {
-        keys.push(write.sharedKey);
-        values.push(hardMs(write), sealed);
+        group.keys.push(write.sharedKey);
+        group.values.push(hardMs(write), sealed);
       }
     }
-    return this.#change({ keys: [...keys, ...unsealed], marks: [], isAll: false }, () =>
-      this.#shard.write(this.#link, [...keys, ...unsealed], values),
-    );
+    const tasks = [...groups].map(([shard, { keys, values, unsealed }]) => {
+      const all = [...keys, ...unsealed];
+      const change = { keys: all, marks: [], isAll: false };
+      return this.#change(shard, change, (link) => shard.write(link, all, values));
+    });
+    return (await Promise.all(tasks)).every(Boolean);
   }
 
-  invalidateKeys(keys: readonly string[]): Promise<boolean> {
-    const change = { keys, marks: [], isAll: false };
-    return this.#change(change, () => this.#shard.write(this.#link, keys, []));
+  async invalidateKeys(sharedKeys: readonly string[]): Promise<boolean> {
+    const groups = new Map<Shard, string[]>();
+    for (const key of sharedKeys) {
+      const shard = this.#shardOf(key);
+      const keys = groups.get(shard);
+      if (keys === undefined) groups.set(shard, [key]);
+      else keys.push(key);
+    }
+    const tasks = [...groups].map(([shard, keys]) => {
+      return this.#apply(shard, { keys, marks: [], isAll: false });
+    });
+    return (await Promise.all(tasks)).every(Boolean);
   }
 
   invalidateMarks(marks: readonly Mark[]): Promise<boolean> {
-    const change = { keys: [], marks, isAll: false };
-    return this.#change(change, () => this.#shard.apply(this.#link, change));
+    return this.#applyToAll({ keys: [], marks, isAll: false });
   }
 
   invalidateAll(): Promise<boolean> {
-    const change = { keys: [], marks: [], isAll: true };
-    return this.#change(change, () => this.#shard.apply(this.#link, change));
+    return this.#applyToAll({ keys: [], marks: [], isAll: true });
+  }
+
+  async #applyToAll(change: Change): Promise<boolean> {
+    const tasks = this.#shards.map((shard) => this.#apply(shard, change));
+    return (await Promise.all(tasks)).every(Boolean);
+  }
+
+  #apply(shard: Shard, change: Change): Promise<boolean> {
+    return this.#change(shard, change, (link) => shard.apply(link, change));
   }
 
   /** Does a change, or queues its repetition: from then on nothing is read before that was done. */
-  async #change(change: Change, apply: () => Promise<void>): Promise<boolean> {
-    if (this.#link.state === 'up') {
+  async #change(shard: Shard, change: Change, apply: (link: Link) => Promise<void>): Promise<boolean> {
+    const { link } = shard;
+    if (link?.state === 'up') {
       try {
-        await apply();
+        await apply(link);
         return true;
       } catch {
         // Whether it was done is unknown, so it is done again.
       }
     }
     this.#counters.unconfirmed++;
-    this.#shard.log.enqueue(change);
-    this.#link.distrust('a change could not be confirmed');
+    shard.log.enqueue(change);
+    shard.link?.distrust('a change could not be confirmed');
     return false;
   }
 
   async close(): Promise<void> {
+    this.#topology?.close();
     this.#leases.close();
-    this.#subscription.close();
-    await this.#link.close();
+    await Promise.all([...this.#nodes.values()].map((node) => node.close()));
   }
 }
 

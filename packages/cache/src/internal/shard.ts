@@ -66,6 +66,10 @@ export class Shard {
     this.#context = context;
   }
 
+  get isReadable(): boolean {
+    return this.link?.isReadable === true;
+  }
+
   run(link: Link, script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return link.runScript(script, [this.stateKey, ...keys], args);
   }

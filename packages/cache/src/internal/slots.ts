@@ -1,0 +1,19 @@
+const SLOTS = 16_384;
+
+const table: Uint16Array = new Uint16Array(256).map((_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc;
+});
+
+/** CRC-16/XMODEM of a text's UTF-8 bytes: what Redis Cluster places keys by. */
+export function crc16(text: string): number {
+  let crc = 0;
+  for (const byte of Buffer.from(text)) crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ byte] as number);
+  return crc;
+}
+
+/** The slot of a key that contains `{tag}`. */
+export function slotOfTag(tag: string): number {
+  return crc16(tag) % SLOTS;
+}
