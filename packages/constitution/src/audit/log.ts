@@ -1,10 +1,10 @@
-import type { KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { type Clock, eventChannel, type Milliseconds, type TimerHandle } from '@hotpath/core';
 import type { Constitution } from '../constitution.ts';
 import { AuditRejectedError } from '../errors.ts';
 import { type Checkpoint, makeCheckpoint } from './checkpoint.ts';
 import { type AuditEntry, entryText, type StoredEntry } from './entry.ts';
-import { leafHash, type MerkleTree } from './merkle.ts';
+import { LEAF_PREFIX, type MerkleTree } from './merkle.ts';
 import { type AuditLogOptions, type ResolvedAuditLogOptions, resolveAuditLogOptions } from './options.ts';
 import {
   type ConsistencyProof,
@@ -132,9 +132,11 @@ export class AuditLog {
     ) {
       throw new RangeError(`append: the entry has more than ${maxEntryBytes} bytes`);
     }
-    const leaf = leafHash(text);
+    // Hashing makes one piece of what was put together from many; the line shares that.
+    const hashed = LEAF_PREFIX + text;
+    const leaf = hash('sha256', hashed, 'hex');
     this.#tree.append(leaf);
-    this.#buffer.push(`${leaf} ${text}`);
+    this.#buffer.push(`${leaf} ${hashed.slice(LEAF_PREFIX.length)}`);
     this.#appended++;
     if (this.#buffer.length === flushEntries) this.#flushSoon(0);
     else if (this.#flushTimer === undefined) this.#flushSoon(flushIntervalMs);

@@ -11,8 +11,11 @@ export const EMPTY_ROOT: Buffer = hash('sha256', '', 'buffer');
 
 /** A leaf's hash in hex: SHA-256 of a zero byte and the entry (RFC 6962 §2.1). */
 export function leafHash(entry: string): string {
-  return hash('sha256', `\0${entry}`, 'hex');
+  return hash('sha256', LEAF_PREFIX + entry, 'hex');
 }
+
+/** What stands before an entry when it is hashed. */
+export const LEAF_PREFIX = '\0';
 
 /** The hash of what `pair` holds, a byte a character: Node makes that many times faster than a buffer. */
 function hashOfPair(): string {
