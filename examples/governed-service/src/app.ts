@@ -4,7 +4,7 @@ import type { RateLimiter } from '@hotpath/resilience';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { AuditTrail } from './audit.ts';
 import type { Decision, DecisionRequest } from './decisions.ts';
-import { sendError } from './error-replies.ts';
+import { sendError, sendProtocolError } from './error-replies.ts';
 import type { Health } from './health.ts';
 import type { Policy, PolicyStore } from './policies.ts';
 import { decisionRequestOf, policiesOf, policyFilterOf, policyIdOf } from './requests.ts';
@@ -23,6 +23,8 @@ export interface AppParts {
 }
 
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
+/** A request that has not arrived whole by then is given up. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 /**
  * Makes the HTTP application; listens to nothing yet.
@@ -30,7 +32,16 @@ const MOST_BODY_BYTES = 2 * 1024 * 1024;
  * Everything under `/v1` is governed and limited; `/health` and `/stats` are for operators and are neither.
  */
 export async function createApp(parts: AppParts): Promise<FastifyInstance> {
-  const app = Fastify({ bodyLimit: MOST_BODY_BYTES, forceCloseConnections: true });
+  const app = Fastify({
+    bodyLimit: MOST_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // At the end, what has been asked is answered; only idle connections are closed.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    frameworkErrors: sendError,
+    clientErrorHandler: sendProtocolError,
+  });
+  app.removeContentTypeParser('text/plain');
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0];

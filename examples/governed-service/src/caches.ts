@@ -9,11 +9,14 @@ export interface Caches extends AsyncDisposable {
 
 /** While Redis is away, what other instances changed is noticed this late. */
 const AWAY_TTL_MS = 10_000;
+/** A page of long policies is large: what is kept in memory is counted in bytes as well. */
+const MOST_BYTES = 64 * 1024 * 1024;
 
 /** Without `redisUrl` there is only memory. */
 export function createCaches(redisUrl: string | undefined, constitutionalHash: string): Caches {
   const redis = redisUrl === undefined ? undefined : connect(redisUrl);
-  const options = { constitutionalHash, redis, awayTtlMs: AWAY_TTL_MS, graceMs: 60_000 };
+  const l1 = { maxBytes: MOST_BYTES };
+  const options = { constitutionalHash, redis, l1, awayTtlMs: AWAY_TTL_MS, graceMs: 60_000 };
   const hot = hotEndpointCache({ ...options, namespace: 'policy' });
   const queries = databaseQueryCache({ ...options, namespace: 'policy-search' });
   return {

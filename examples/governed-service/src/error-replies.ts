@@ -1,37 +1,56 @@
+import type { Socket } from 'node:net';
 import { isHotpathError } from '@hotpath/core';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { isOutage } from './outages.ts';
 import { InvalidField } from './validation.ts';
 
-/** Turns whatever a route failed with into an answer that tells the client what to do, and nothing of the inside. */
+/** Turns whatever a request failed with into an answer that tells the client what to do, and nothing of the inside. */
 export function sendError(error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): void {
   if (error instanceof InvalidField) {
     reply.code(400).send({ error: { code: 'INVALID_FIELD', field: error.field, message: error.message } });
     return;
   }
-  if (isHotpathError(error)) {
-    const status = STATUS_BY_FAMILY[error.family as keyof typeof STATUS_BY_FAMILY] ?? 500;
+  if (isOutage(error)) {
     const retryAfterMs = (error as { retryAfterMs?: number }).retryAfterMs ?? 1_000;
-    if (status === 503) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
-    reply.code(status).send({ error: { code: error.code, message: messageFor(status, error) } });
+    const code = isHotpathError(error) ? error.code : 'DATABASE_UNAVAILABLE';
+    reply.code(503).header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
+    reply.send({ error: { code, message: 'the service can not answer this now; try again' } });
+    return;
+  }
+  if (isHotpathError(error) && error.family === 'governance') {
+    reply.code(403).send({ error: { code: error.code, message: error.message } });
     return;
   }
   const status = (error as FastifyError).statusCode;
   if (status !== undefined && status >= 400 && status < 500) {
     const { code, message } = error as FastifyError;
-    reply.code(status).send({ error: { code, ...(status === 400 ? { field: 'body' } : {}), message } });
+    const field = code === 'FST_ERR_BAD_URL' ? 'path' : 'body';
+    reply.code(status).send({ error: { code, ...(status === 400 ? { field } : {}), message } });
     return;
   }
   console.error(`${request.method} ${request.routeOptions.url ?? request.url} failed:`, error);
   reply.code(500).send({ error: { code: 'INTERNAL', message: 'the request could not be answered' } });
 }
 
-const STATUS_BY_FAMILY = {
-  governance: 403,
-  rejected: 503,
-  timeout: 503,
-  unavailable: 503,
-} as const;
+const PROTOCOL_ERRORS: Readonly<Record<string, readonly [status: string, code: string, message: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'REQUEST_TIMEOUT', 'the request did not arrive in time'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'HEADER_TOO_LARGE', 'the header is too large'],
+};
 
-function messageFor(status: number, error: Error): string {
-  return status === 503 ? 'the service can not answer this now; try again' : error.message;
+/** Answers what is not HTTP, or did not arrive whole, and closes its connection. */
+export function sendProtocolError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, code, message] = PROTOCOL_ERRORS[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'MALFORMED_REQUEST',
+    'the request is not well-formed HTTP',
+  ];
+  const body = JSON.stringify({ error: { code, message } });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
 }

@@ -21,17 +21,14 @@ export interface EvidenceServer extends AsyncDisposable {
 /** Starts the evidence server; scores depend on the subject alone, so answers are reproducible. */
 export async function startEvidenceServer(): Promise<EvidenceServer> {
   const server = createServer((request, response) => {
-    const [, prefix, kind, subject] = (request.url ?? '').split('/');
-    const known = EVIDENCE_KINDS.find((candidate) => candidate === kind);
-    if (prefix !== 'evidence' || known === undefined || subject === undefined || subject === '') {
+    const [path, query] = (request.url ?? '').split('?');
+    const known = EVIDENCE_KINDS.find((kind) => path === `/evidence/${kind}`);
+    const subject = new URLSearchParams(query).get('subject');
+    if (known === undefined || subject === null || subject === '') {
       response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":"unknown evidence"}');
       return;
     }
-    const evidence: Evidence = {
-      kind: known,
-      subject: decodeURIComponent(subject),
-      score: scoreOf(known, subject),
-    };
+    const evidence: Evidence = { kind: known, subject, score: scoreOf(known, subject) };
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(evidence));
   });
   await new Promise<void>((resolve, reject) => {

@@ -23,10 +23,13 @@ export function createEvidenceSource(client: HttpClient, timeoutMs: Milliseconds
     circuitBreaker({ name: kind, minimumCalls: 10, windowMs: 10_000, openMs: 2_000 }),
   );
   const fetchOne = (kind: EvidenceKind, subject: string): Promise<Evidence> =>
-    circuits.get(kind).execute(() => client.getJson<Evidence>(`/evidence/${kind}/${subject}`, { timeoutMs }));
+    circuits
+      .get(kind)
+      .execute(() => client.getJson<Evidence>(`/evidence/${kind}?subject=${subject}`, { timeoutMs }));
 
   return {
     about: async (subject) => {
+      // Not as a part of the path: there a subject of two dots would ask another endpoint.
       const encoded = encodeURIComponent(subject);
       const answers = await gather(EVIDENCE_KINDS, (kind) => fetchOne(kind, encoded));
       return Object.fromEntries(

@@ -9,7 +9,8 @@ export interface Health {
   readonly status: 'ok' | 'degraded' | 'unavailable';
   readonly degraded: boolean;
   readonly constitution: { readonly hash: string };
-  readonly postgres: { readonly status: 'up' | 'down' };
+  /** `prepared`: it holds all that the service needs. */
+  readonly postgres: { readonly status: 'up' | 'down'; readonly prepared: boolean };
   readonly cache: { readonly hot: CacheState; readonly queries: CacheState };
   readonly circuits: Readonly<Record<string, string>>;
 }
@@ -19,6 +20,7 @@ const PROBE_TIMEOUT_MS = 1_000;
 /** Asks each part how it is, now; takes about a second at most. */
 export function createHealthCheck(parts: {
   readonly constitutionalHash: string;
+  readonly isReady: () => boolean;
   readonly db: Postgres<Database>;
   readonly caches: Caches;
   readonly evidence: EvidenceSource;
@@ -27,16 +29,18 @@ export function createHealthCheck(parts: {
     const postgres = await probe(parts.db);
     const cache = { hot: parts.caches.hot.stats().state, queries: parts.caches.queries.stats().state };
     const circuits = parts.evidence.circuits();
+    const prepared = parts.isReady();
+    const unavailable = postgres === 'down' || !prepared;
     const degraded =
-      postgres === 'down' ||
+      unavailable ||
       cache.hot !== 'up' ||
       cache.queries !== 'up' ||
       Object.values(circuits).some((state) => state !== 'closed');
     return {
-      status: postgres === 'down' ? 'unavailable' : degraded ? 'degraded' : 'ok',
+      status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ok',
       degraded,
       constitution: { hash: parts.constitutionalHash },
-      postgres: { status: postgres },
+      postgres: { status: postgres, prepared },
       cache,
       circuits,
     };

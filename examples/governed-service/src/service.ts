@@ -1,8 +1,9 @@
 import { createAuditLog, createConstitution } from '@hotpath/constitution';
-import { isHotpathError, sleep } from '@hotpath/core';
+import { sleep } from '@hotpath/core';
 import { createHttpClient } from '@hotpath/http';
 import { createPostgres, governanceIndexes, type Postgres } from '@hotpath/postgres';
 import { rateLimiter } from '@hotpath/resilience';
+import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.ts';
 import { createAuditTrail } from './audit.ts';
 import { createCaches } from './caches.ts';
@@ -12,6 +13,7 @@ import type { Servers } from './embedded.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { startEvidenceServer } from './evidence-server.ts';
 import { createHealthCheck } from './health.ts';
+import { isOutage, outageText } from './outages.ts';
 import { createPolicyStore } from './policies.ts';
 import { type Database, SCHEMA, seedRows } from './schema.ts';
 
@@ -42,6 +44,8 @@ export async function startService(config: Config, servers: Servers): Promise<Se
       connectionString: servers.databaseUrl,
       client: { application_name: `governed-service ${constitutionalHash}` },
       pool: { max: 20, acquireTimeoutMs: 5_000 },
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      queryTimeoutMs: STATEMENT_TIMEOUT_MS,
     }),
   );
   const caches = opened.use(createCaches(servers.redisUrl, constitutionalHash));
@@ -64,7 +68,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     policies,
     audit: createAuditTrail(db, auditLog, constitutionalHash),
     decide: (request, policy) => decide(request, policy, evidence),
-    health: createHealthCheck({ constitutionalHash, db, caches, evidence }),
+    health: createHealthCheck({ constitutionalHash, isReady: () => isReady, db, caches, evidence }),
     stats: () => ({
       cache: { hot: caches.hot.stats(), queries: caches.queries.stats() },
       postgres: db.stats(),
@@ -75,7 +79,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
       memory: process.memoryUsage(),
     }),
   });
-  opened.defer(() => app.close());
+  opened.defer(() => drain(app));
   const url = await app.listen({ host: config.host, port: config.port });
 
   const ready = prepareDatabase(db, config, closing.signal).then(() => {
@@ -90,6 +94,17 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   return { url, ready, [Symbol.asyncDispose]: () => everything.disposeAsync() };
 }
 
+/** A request waits no longer for the database, whether it is slow or silent. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** At the end, requests that have begun may take so long before their connections are cut. */
+const DRAIN_TIMEOUT_MS = 5_000;
+
+async function drain(app: FastifyInstance): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS);
+  await app.close();
+  clearTimeout(timer);
+}
+
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 
@@ -102,8 +117,8 @@ async function prepareDatabase(db: Postgres<Database>, config: Config, stop: Abo
       await db.indexes.apply(governanceIndexes(config.constitutionalHash));
       return;
     } catch (error) {
-      if (!isHotpathError(error) || error.family !== 'unavailable') throw error;
-      console.error(`PostgreSQL can't be reached (${error.code}); trying again in ${delayMs} ms`);
+      if (stop.aborted || !isOutage(error)) throw error;
+      console.error(`PostgreSQL can't be used yet: ${outageText(error)}; trying again in ${delayMs} ms`);
       await sleep(delayMs, { signal: stop });
     }
   }

@@ -23,7 +23,7 @@ let behaviour: (response: ServerResponse) => unknown = good;
 let asked: string[] = [];
 const server = createServer((request, response) => {
   asked.push(request.url as string);
-  if (request.url?.startsWith('/evidence/history/')) behaviour(response);
+  if (request.url?.startsWith('/evidence/history?')) behaviour(response);
   else good(response);
 });
 let client: ReturnType<typeof createHttpClient>;
@@ -55,9 +55,9 @@ it('asks for every kind at once, with the subject escaped', async () => {
     ownership: { status: 'ok', score: 0.25 },
   });
   expect(asked.sort()).toEqual([
-    '/evidence/history/a%2Fb%20c',
-    '/evidence/ownership/a%2Fb%20c',
-    '/evidence/risk/a%2Fb%20c',
+    '/evidence/history?subject=a%2Fb%20c',
+    '/evidence/ownership?subject=a%2Fb%20c',
+    '/evidence/risk?subject=a%2Fb%20c',
   ]);
 });
 
