@@ -66,7 +66,8 @@ for (const [what, fault] of Object.entries(faults)) {
     behaviour = fault;
     const startedMs = performance.now();
     const findings = await source.about('s');
-    expect(performance.now() - startedMs).toBeLessThan(TIMEOUT_MS + 150);
+    // Far from the client's own 30 s, with room for a busy machine.
+    expect(performance.now() - startedMs).toBeLessThan(5 * TIMEOUT_MS);
     expect(findings.risk).toEqual({ status: 'ok', score: 0.25 });
     expect(findings.ownership).toEqual({ status: 'ok', score: 0.25 });
     expect(findings.history).toMatchObject({
