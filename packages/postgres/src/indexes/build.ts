@@ -25,6 +25,8 @@ export interface BuildContext {
 /** A lock could not be had in time, a deadlock was broken, or the server cancelled: the next try may do. */
 const retriedStates = new Set(['55P03', '40P01', '40001']);
 const FIRST_RETRY_DELAY_MS = 200;
+/** To drop an index concurrently waits for the same transactions as to build it. */
+const DROP_TIMEOUT_MS = 10_000;
 
 /**
  * Does what was planned for one index, statement by statement, outside of transactions.
@@ -54,7 +56,7 @@ async function runWithRetries(context: BuildContext, name: string, sql: string):
       if (session.lost || isConnectionLoss(error)) throw error;
       if (sql.startsWith('begin')) await session.run('rollback');
       // An index that failed to build is kept up by every write, and a unique one still refuses rows.
-      if (isBuild) await dropInvalid(context, sql);
+      if (isBuild) await dropInvalid(context, sql).catch(() => {});
       const mayRetry = attempt < retries && retriedStates.has(sqlState(error) ?? '');
       if (!mayRetry) {
         if (sqlState(error) === undefined) throw error;
@@ -83,7 +85,7 @@ async function runOnce(context: BuildContext, name: string, sql: string, isBuild
   }
 }
 
-/** Removes what a failed CREATE INDEX CONCURRENTLY has left, whatever schema it is in. */
+/** Removes what a failed CREATE INDEX CONCURRENTLY has left; what can't be removed now is found by the next run. */
 async function dropInvalid({ session }: BuildContext, sql: string): Promise<void> {
   const quoted = /index concurrently ("(?:[^"]|"")+") on (\S+)/.exec(sql);
   if (quoted === null) return;
@@ -96,7 +98,9 @@ async function dropInvalid({ session }: BuildContext, sql: string): Promise<void
   const found = rows[0] as { schema: string } | undefined;
   if (found === undefined) return;
   await session.run('set lock_timeout = 0');
-  await session.run(`drop index concurrently if exists ${quoteName(found.schema)}.${index}`);
+  await session.run(`drop index concurrently if exists ${quoteName(found.schema)}.${index}`, [], {
+    timeoutMs: DROP_TIMEOUT_MS,
+  });
 }
 
 interface Partition {

@@ -5,9 +5,10 @@ import type { PgClient } from '../wire/pg-client.ts';
 import { Backoff } from './backoff.ts';
 import { type DialHooks, dial } from './dial.ts';
 import type { ResolvedPoolOptions } from './pool-options.ts';
-import { PoolCounters, type PoolStats } from './pool-stats.ts';
+import { PoolCounters, type PoolStats, summarise } from './pool-stats.ts';
 import { PooledConnection } from './pooled-connection.ts';
 import { settleConnection, validateConnection } from './probe.ts';
+import { callSite, verdictOn } from './sweep.ts';
 import { type Waiter, WaiterQueue } from './waiter-queue.ts';
 
 /** What the pool's owner wants to know; each is called synchronously. */
@@ -22,8 +23,9 @@ export interface PoolHooks extends DialHooks {
 }
 
 const FIRST_RECONNECT_DELAY_MS = 25;
-const SITE_FRAMES = 12;
 const LINGER_MS = 2_000;
+
+// Longer than most files: who may have a connection, and when, is decided in one place.
 
 /**
  * A bounded set of connections, handed out last in, first out, to waiters first come, first served.
@@ -178,25 +180,15 @@ export class ConnectionPool {
   }
 
   stats(): PoolStats {
-    const { counters } = this;
-    const total = this.#all.size;
-    const idle = this.#idle.length;
-    const busy = total - idle - this.#connecting - this.#checking;
-    const { wait, held, lifetime, ...counts } = counters;
-    return {
-      total,
-      idle,
-      busy,
+    return summarise(this.counters, {
+      total: this.#all.size,
+      idle: this.#idle.length,
       connecting: this.#connecting,
+      checking: this.#checking,
       waiting: this.#waiters.size,
       max: this.options.max,
-      utilisationRatio: busy / this.options.max,
       generation: this.#generation,
-      ...counts,
-      wait: wait.summary(),
-      held: held.summary(),
-      lifetime: lifetime.summary(),
-    };
+    });
   }
 
   #handOver(connection: PooledConnection, waiter: Waiter, now: number): void {
@@ -290,10 +282,7 @@ export class ConnectionPool {
         connectionChannel.publish({ kind: 'open', total: this.#all.size });
       }
       this.#hooks.onOpened?.(client);
-      if (replaced?.state === 'idle') {
-        this.#idle.splice(this.#idle.indexOf(replaced), 1);
-        this.#close(replaced, 'replaced');
-      }
+      if (replaced?.state === 'idle') this.#closeIdle(replaced, 'replaced');
       this.#armSweep();
       this.#ready(connection, now);
       this.#supply();
@@ -349,8 +338,7 @@ export class ConnectionPool {
       this.#suspectBeforeMs = this.options.clock.now();
     }
     if (connection.state !== 'idle') return;
-    this.#idle.splice(this.#idle.indexOf(connection), 1);
-    this.#close(connection, 'lost while idle');
+    this.#closeIdle(connection, 'lost while idle');
     this.#hooks.onIdleError?.(error, connection.client);
   }
 
@@ -405,39 +393,38 @@ export class ConnectionPool {
   }
 
   #sweepOnce(everyMs: number): void {
-    const { clock, idleTimeoutMs, minConnections, max, leakThresholdMs } = this.options;
+    const { clock, minConnections, max } = this.options;
     const now = clock.now();
     for (const connection of this.#all) {
-      if (connection.state === 'busy') {
-        const heldMs = now - connection.acquiredAtMs;
-        if (leakThresholdMs > 0 && heldMs > leakThresholdMs && !connection.leakReported) {
-          connection.leakReported = true;
-          this.#leakSeen = true;
-          this.counters.leaks++;
-          if (leakChannel.hasSubscribers) leakChannel.publish({ heldMs, site: connection.site });
-        }
-      }
-      if (connection.state !== 'idle') continue;
-      const unused = idleTimeoutMs > 0 && now - connection.lastUsedAtMs >= idleTimeoutMs;
-      if (unused && this.#all.size > minConnections) {
-        this.#idle.splice(this.#idle.indexOf(connection), 1);
-        this.#close(connection, 'idle');
-      } else if (now + everyMs >= connection.expiresAtMs && !connection.replacing) {
-        connection.replacing = true;
-        if (this.#all.size < max && this.#mayDial()) this.#dial(connection);
-        else if (now >= connection.expiresAtMs) {
-          this.#idle.splice(this.#idle.indexOf(connection), 1);
-          this.#close(connection, 'expired');
-        } else connection.replacing = false;
+      switch (verdictOn(connection, this.options, now, now + everyMs, this.#all.size > minConnections)) {
+        case 'leaked':
+          this.#reportLeak(connection, now);
+          break;
+        case 'unused':
+          this.#closeIdle(connection, 'idle');
+          break;
+        case 'expired':
+          if (this.#all.size >= max || !this.#mayDial()) this.#closeIdle(connection, 'expired');
+          break;
+        case 'expiring':
+          if (this.#all.size >= max || !this.#mayDial()) break;
+          connection.replacing = true;
+          this.#dial(connection);
+          break;
       }
     }
   }
-}
 
-function callSite(): string | undefined {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = SITE_FRAMES;
-  const { stack } = new Error();
-  Error.stackTraceLimit = limit;
-  return stack?.split('\n').slice(3).join('\n');
+  #reportLeak(connection: PooledConnection, now: number): void {
+    connection.leakReported = true;
+    this.#leakSeen = true;
+    this.counters.leaks++;
+    if (!leakChannel.hasSubscribers) return;
+    leakChannel.publish({ heldMs: now - connection.acquiredAtMs, site: connection.site });
+  }
+
+  #closeIdle(connection: PooledConnection, reason: string): void {
+    this.#idle.splice(this.#idle.indexOf(connection), 1);
+    this.#close(connection, reason);
+  }
 }

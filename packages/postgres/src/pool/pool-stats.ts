@@ -46,3 +46,28 @@ export class PoolCounters {
   readonly held: Histogram = new Histogram();
   readonly lifetime: Histogram = new Histogram();
 }
+
+/** What goes on in a pool at the moment. */
+interface PoolGauges {
+  readonly total: number;
+  readonly idle: number;
+  readonly connecting: number;
+  readonly checking: number;
+  readonly waiting: number;
+  readonly max: number;
+  readonly generation: number;
+}
+
+export function summarise(counters: PoolCounters, { checking, ...gauges }: PoolGauges): PoolStats {
+  const { wait, held, lifetime, ...counts } = counters;
+  const busy = gauges.total - gauges.idle - gauges.connecting - checking;
+  return {
+    ...gauges,
+    busy,
+    utilisationRatio: busy / gauges.max,
+    ...counts,
+    wait: wait.summary(),
+    held: held.summary(),
+    lifetime: lifetime.summary(),
+  };
+}

@@ -40,7 +40,7 @@ export class AcquireWaiter extends Waiter {
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: (connection: PooledConnection) => void;
   readonly #reject: (error: unknown) => void;
-  #queuedAtMs = 0;
+  #queuedAtMs: Milliseconds | undefined;
   #onAbort: (() => void) | undefined;
 
   constructor(
@@ -72,7 +72,7 @@ export class AcquireWaiter extends Waiter {
   }
 
   override onConnection(connection: PooledConnection): void {
-    if (this.#queuedAtMs > 0) {
+    if (this.#queuedAtMs !== undefined) {
       this.#pool.counters.wait.record(this.#pool.options.clock.now() - this.#queuedAtMs);
       this.#end();
     }

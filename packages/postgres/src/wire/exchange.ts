@@ -69,9 +69,11 @@ export abstract class Exchange implements PgSubmittable {
     else this.failed(this.error);
   }
 
-  /** By pg's client, when the connection is lost, or could not be written to. */
+  /**
+   * By pg's client, when the connection is lost, could not be written to, or took longer than pg's `query_timeout`.
+   * In the last case the answer is still to come, so this stays the client's exchange until then.
+   */
   handleError(error: Error): void {
-    if (this.client.exchange === this) this.client.exchange = null;
     if (this.#settled) return;
     this.#settled = true;
     this.failed(this.error ?? error);

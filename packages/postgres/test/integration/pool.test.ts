@@ -234,6 +234,19 @@ describe('createPool in the place of pg.Pool', () => {
     expect(rows).toEqual([{ n: 1 }]);
   });
 
+  it("keeps pg's query_timeout: the late answer harms nobody", async () => {
+    const pool = open({ max: 1, query_timeout: 50 });
+    for (let i = 0; i < 3; i++) {
+      await expect(pool.query('select pg_sleep(0.2), $1::int as x', [i])).rejects.toThrow(
+        'Query read timeout',
+      );
+      const { rows } = await open({ max: 1 }).query('select $1::int as x', [i]);
+      expect(rows).toEqual([{ x: i }]);
+    }
+    await expect.poll(() => pool.idleCount).toBe(1);
+    expect((await pool.query('select $1::int as x', [7])).rows).toEqual([{ x: 7 }]);
+  });
+
   it('keeps working after an idle connection was killed, and tells who listens', async () => {
     const pool = open({ max: 1 });
     const { rows } = await pool.query('select pg_backend_pid() as pid');
