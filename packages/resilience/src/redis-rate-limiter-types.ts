@@ -35,7 +35,8 @@ export interface RedisRateLimiter extends Policy<RedisRateLimiterError> {
   /**
    * Spends `cost` for `key`, or says when that may be; waits for Redis' answer only, and mostly not even for that.
    *
-   * In any interval T the fleet spends at most `burst + T * limit / perMs + nodes * maxLease` a key. Never
+   * In any interval T the fleet spends at most `burst + T * limit / perMs + nodes * maxLease` a key,
+   * a call that Redis decides counting from the moment it decides. Never
    * rejects for Redis' sake: `decidedBy` says when the rule for a lost one answered.
    *
    * @throws RangeError when `cost` is not a number above 0.

@@ -12,8 +12,11 @@ import { type RedisRateLimiterOptions, redisRateLimiter } from '../../src/redis.
 
 const spender = fileURLToPath(new URL('./fixtures/spender.ts', import.meta.url));
 
+/** When a call that was allowed was made and answered; somewhere in between its unit was spent. */
+type Spent = readonly [madeMs: number, answeredMs: number];
+
 interface Report {
-  readonly allowedAt: number[];
+  readonly allowed: Spent[];
   readonly decided: Record<string, number>;
   readonly done: boolean;
 }
@@ -41,7 +44,16 @@ beforeEach(async () => {
   await redis.flushall();
 });
 
-const fleet = { limit: 1_000, burst: 100, maxLease: 10, strict: false, callsPerSecond: 500, forMs: 10_000 };
+const fleet = {
+  limit: 1_000,
+  burst: 1_000,
+  maxLease: 10,
+  strict: false,
+  callsPerSecond: 500,
+  forMs: 10_000,
+  // The machine may be busy; most of these tests are not about how soon a server counts as lost.
+  timeoutMs: 5_000,
+};
 
 async function startFleet(
   nodes: number,
@@ -54,25 +66,32 @@ async function startFleet(
   return processes;
 }
 
-async function spentBy(node: NodeProcess): Promise<number[]> {
-  const allowedAt: number[] = [];
+async function spentBy(node: NodeProcess): Promise<Spent[]> {
+  const spent: Spent[] = [];
   for (;;) {
     const report = await node.receive<Report>({ timeoutMs: 30_000 });
-    allowedAt.push(...report.allowedAt);
-    if (report.done) return allowedAt;
+    spent.push(...report.allowed);
+    if (report.done) return spent;
   }
 }
 
-/** The most by which any interval exceeded `burst + rate * T`. */
-function excessOf(times: number[], { limit, burst }: { limit: number; burst: number }): number {
-  const sorted = times.toSorted((a, b) => a - b);
+const answeredAt = ([, answeredMs]: Spent): number => answeredMs;
+
+/**
+ * The most by which any interval exceeded `burst + rate * T`, counting what was surely spent in it: made
+ * after its begin and answered before its end, both to the clock's whole milliseconds.
+ */
+function excessOf(spent: Spent[], { limit, burst }: { limit: number; burst: number }): number {
+  const byAnswer = spent.toSorted((a, b) => a[1] - b[1]);
   const perMs = limit / 1_000;
-  let leastBefore = Number.POSITIVE_INFINITY;
   let excess = Number.NEGATIVE_INFINITY;
-  for (const [index, atMs] of sorted.entries()) {
-    // For each start i and end j: (j - i + 1) - burst - rate * (t[j] - t[i] + 1), the clock's grain being 1 ms.
-    leastBefore = Math.min(leastBefore, index - perMs * atMs);
-    excess = Math.max(excess, index - perMs * atMs - leastBefore + 1 - burst - perMs);
+  for (const beginMs of new Set(spent.map(([madeMs]) => madeMs))) {
+    let count = 0;
+    for (const [madeMs, answeredMs] of byAnswer) {
+      if (madeMs < beginMs) continue;
+      count++;
+      excess = Math.max(excess, count - burst - perMs * (answeredMs - beginMs + 1));
+    }
   }
   return excess;
 }
@@ -81,9 +100,8 @@ describe('a fleet of four processes', () => {
   it('spends at most burst + rate * T + nodes * maxLease in any interval, at twice the limit for 10 s', async () => {
     const nodes = await startFleet(4);
     const times = (await Promise.all(nodes.map(spentBy))).flat();
-    // 10 ms of scheduling may lie between a unit and its timestamp.
-    expect(excessOf(times, fleet)).toBeLessThanOrEqual(4 * fleet.maxLease + 10);
-    expect(times.length).toBeLessThanOrEqual(fleet.burst + 10_100 + 4 * fleet.maxLease);
+    expect(excessOf(times, fleet)).toBeLessThanOrEqual(4 * fleet.maxLease);
+    expect(times.length).toBeLessThanOrEqual(fleet.burst + 10_500 + 4 * fleet.maxLease);
     expect(times.length).toBeGreaterThan(9_500);
   });
 
@@ -91,7 +109,7 @@ describe('a fleet of four processes', () => {
     const settings = { ...fleet, strict: true, forMs: 3_000 };
     const nodes = await startFleet(4, settings);
     const times = (await Promise.all(nodes.map(spentBy))).flat();
-    expect(excessOf(times, settings)).toBeLessThanOrEqual(10);
+    expect(excessOf(times, settings)).toBeLessThanOrEqual(0);
     expect(times.length).toBeGreaterThan(2_800);
   });
 
@@ -99,15 +117,15 @@ describe('a fleet of four processes', () => {
     const settings = { ...fleet, forMs: 4_000 };
     const nodes = await startFleet(4, settings);
     const victim = nodes[0] as NodeProcess;
-    const killed: number[] = [];
+    const killed: Spent[] = [];
     const first = await victim.receive<Report>();
-    killed.push(...first.allowedAt);
+    killed.push(...first.allowed);
     await victim.kill('SIGKILL');
     const survivors = (await Promise.all(nodes.slice(1).map(spentBy))).flat();
-    expect(excessOf([...killed, ...survivors], settings)).toBeLessThanOrEqual(4 * fleet.maxLease + 10);
-    const lastMs = Math.max(...survivors);
-    const late = survivors.filter((atMs) => atMs > lastMs - 2_000);
-    expect(late.length).toBeGreaterThan(2_000 - 3 * fleet.maxLease - 60);
+    expect(excessOf([...killed, ...survivors], settings)).toBeLessThanOrEqual(4 * fleet.maxLease);
+    const lastMs = Math.max(...survivors.map(answeredAt));
+    const late = survivors.filter((spent) => answeredAt(spent) > lastMs - 2_000);
+    expect(late.length).toBeGreaterThan(1_000);
   });
 
   it('loses at most a lease with a process that is killed', async () => {
@@ -122,16 +140,54 @@ describe('a fleet of four processes', () => {
     const [victim] = await startFleet(1, settings);
     let spentByVictim = 0;
     while (spentByVictim < settings.mostCalls) {
-      spentByVictim += (await (victim as NodeProcess).receive<Report>()).allowedAt.length;
+      spentByVictim += (await (victim as NodeProcess).receive<Report>()).allowed.length;
     }
     await victim?.kill('SIGKILL');
-    const rest = redisRateLimiter({ redis, limit: 0.001, burst: 1_000, strict: true, name: 'fleet' });
+    const rest = redisRateLimiter({
+      redis,
+      limit: 0.001,
+      burst: 1_000,
+      strict: true,
+      name: 'fleet',
+      timeoutMs: 5_000,
+    });
     let spent = 0;
     while ((await rest.tryAcquire(1, 'shared')).allowed) spent++;
     const lost = 1_000 - spent - spentByVictim;
     expect(lost).toBeGreaterThan(0);
     expect(lost).toBeLessThanOrEqual(settings.maxLease);
     await rest.close();
+  });
+
+  it('keeps the bound through a Redis that is frozen, killed and restarted, and spends again afterwards', async () => {
+    const settings = { ...fleet, forMs: 7_000, timeoutMs: 100 };
+    const nodes = await startFleet(4, settings);
+    const reading = nodes.map(spentBy);
+    const pause = (forMs: number) => new Promise((resolve) => setTimeout(resolve, forMs));
+    await pause(1_000);
+    server.freeze();
+    await pause(1_000);
+    const thawedMs = Date.now();
+    server.thaw();
+    await pause(1_500);
+    await server.kill();
+    await pause(500);
+    await server.start();
+    const backMs = Date.now();
+    const times = (await Promise.all(reading)).flat();
+    // A restart without persistence forgives one burst.
+    const bound = 4 * fleet.maxLease + fleet.burst;
+    expect(excessOf(times, settings)).toBeLessThanOrEqual(bound);
+    expect(
+      excessOf(
+        times.filter((spent) => answeredAt(spent) < backMs - 1_000),
+        settings,
+      ),
+    ).toBeLessThanOrEqual(bound - fleet.burst);
+    expect(
+      times.filter((spent) => answeredAt(spent) > thawedMs && answeredAt(spent) < thawedMs + 1_500).length,
+    ).toBeGreaterThan(100);
+    expect(times.filter((spent) => answeredAt(spent) > backMs).length).toBeGreaterThan(300);
   });
 
   it('goes on with the bound when one of them is frozen and thawed', async () => {
@@ -143,12 +199,12 @@ describe('a fleet of four processes', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     await frozen.kill('SIGCONT');
     const times = (await Promise.all(reading)).flat();
-    expect(excessOf(times, settings)).toBeLessThanOrEqual(4 * fleet.maxLease + 10);
+    expect(excessOf(times, settings)).toBeLessThanOrEqual(4 * fleet.maxLease);
   });
 });
 
 function localLimiter(options: Partial<RedisRateLimiterOptions> = {}) {
-  return redisRateLimiter({ redis, limit: 100, burst: 20, timeoutMs: 50, retryLostMs: 100, ...options });
+  return redisRateLimiter({ redis, limit: 100, burst: 20, timeoutMs: 5_000, retryLostMs: 100, ...options });
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -172,7 +228,13 @@ describe('a lost Redis', () => {
     ] as const)(
       `that is ${fault} is answered for by the rule "%s", and asked again when it is back`,
       async (onLost, least, most) => {
-        const limiter = localLimiter({ onLost, nodes: 4, name: `lost-${fault}-${onLost}`, maxLease: 0 });
+        const limiter = localLimiter({
+          onLost,
+          nodes: 4,
+          name: `lost-${fault}-${onLost}`,
+          timeoutMs: 50,
+          maxLease: 0,
+        });
         expect((await limiter.tryAcquire()).decidedBy).toBe('redis');
         await lose();
         try {
@@ -339,21 +401,22 @@ describe('a Redis Cluster of three nodes', () => {
       }),
     );
     const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
-    const times = new Map(keys.map((key) => [key, [] as number[]]));
+    const times = new Map(keys.map((key) => [key, [] as Spent[]]));
     const endMs = Date.now() + 2_000;
     await Promise.all(
       limiters.map(async (limiter) => {
         while (Date.now() < endMs) {
           for (const key of keys) {
-            if ((await limiter.tryAcquire(1, key)).allowed) times.get(key)?.push(Date.now());
+            const madeMs = Date.now();
+            if ((await limiter.tryAcquire(1, key)).allowed) times.get(key)?.push([madeMs, Date.now()]);
           }
           await new Promise((resolve) => setTimeout(resolve, 5));
         }
       }),
     );
-    for (const [, allowedAt] of times) {
-      expect(excessOf(allowedAt, { limit: 200, burst: 20 })).toBeLessThanOrEqual(4 * 2 + 4);
-      expect(allowedAt.length).toBeGreaterThan(300);
+    for (const spent of times.values()) {
+      expect(excessOf(spent, { limit: 200, burst: 20 })).toBeLessThanOrEqual(4 * 2);
+      expect(spent.length).toBeGreaterThan(300);
     }
     const [dead] = cluster.nodes;
     await dead?.kill();
