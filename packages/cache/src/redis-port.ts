@@ -20,6 +20,6 @@ export interface RedisClient {
 
 /** The part of an ioredis cluster that the cache needs: it learns from it where to begin. */
 export interface RedisClusterClient {
-  readonly isCluster: true;
+  readonly isCluster: boolean;
   nodes(role?: 'all' | 'master' | 'slave'): readonly RedisClient[];
 }

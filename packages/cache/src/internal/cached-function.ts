@@ -2,7 +2,7 @@ import type { CachedFunction, CallOptions, ChangeResult, LoadContext } from '../
 import { warmUp } from '../warm-up.ts';
 import { closedError } from './cache-core.ts';
 import type { Load } from './flight.ts';
-import { keyOfArguments, keyOfValue, type LocalKey } from './key-codec.ts';
+import { keyOfArguments, keyOfPair, keyOfValue, type LocalKey } from './key-codec.ts';
 import type { ResolvedEntryOptions } from './lifetime.ts';
 import type { Region } from './region.ts';
 
@@ -73,10 +73,20 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     ) as Promise<Value>;
   }
 
-  function call(this: unknown, ...args: Args): Promise<Value> {
-    let key: LocalKey;
+  /** The key of one or two arguments, without an array of them; `undefined` for more. */
+  function quickKey(count: number, first: unknown, second: unknown): LocalKey | undefined {
+    if (keyOf !== undefined) return undefined;
+    if (count === 1) return keyOfValue(first, name);
+    return count === 2 ? keyOfPair(first, second, name) : undefined;
+  }
+
+  function call(this: unknown, first?: unknown, second?: unknown): Promise<Value> {
+    // biome-ignore lint/complexity/noArguments: an array of the arguments would cost more than the rest of a hit
+    const given = arguments;
+    let key: LocalKey | undefined;
     try {
-      key = keyFor(args);
+      key = quickKey(given.length, first, second);
+      if (key === undefined) return callWith(this, Array.from(given) as unknown as Args);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -85,7 +95,17 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
       counters.l1Hits++;
       return region.promiseOf(entry) as Promise<Value>;
     }
-    return load(this, args, key);
+    return load(this, Array.from(given) as unknown as Args, key);
+  }
+
+  function callWith(receiver: unknown, args: Args): Promise<Value> {
+    const key = keyFor(args);
+    const entry = region.hit(key);
+    if (entry !== undefined) {
+      counters.l1Hits++;
+      return region.promiseOf(entry) as Promise<Value>;
+    }
+    return load(receiver, args, key);
   }
 
   const cached = call as unknown as CachedFunction<Args, Value>;
@@ -93,8 +113,11 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     cached,
     Object.getOwnPropertyDescriptors({
       cacheName: name,
-      peek(...args: Args): Value | undefined {
-        const entry = region.hit(keyFor(args));
+      peek(first?: unknown, second?: unknown): Value | undefined {
+        // biome-ignore lint/complexity/noArguments: as above
+        const given = arguments;
+        const key = quickKey(given.length, first, second) ?? keyFor(Array.from(given) as unknown as Args);
+        const entry = region.hit(key);
         return entry === undefined ? undefined : (region.valueOf(entry) as Value);
       },
       async with(options: CallOptions, ...args: Args): Promise<Value> {

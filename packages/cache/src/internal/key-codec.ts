@@ -7,6 +7,7 @@ export type LocalKey = string | number;
 /** Encodings start with this, and so does no string that stands for itself. */
 const ENCODED = '\0';
 const ENCODED_CODE = 0;
+const NO_PARENTS: readonly object[] = Object.freeze([]);
 /** Longer keys are replaced by their SHA-256: Redis and the memory of millions of keys are spared. */
 const LONGEST_KEY = 512;
 
@@ -21,9 +22,15 @@ const LONGEST_KEY = 512;
  */
 export function keyOfArguments(args: readonly unknown[], owner: string): LocalKey {
   if (args.length === 1) return keyOfValue(args[0], owner);
+  if (args.length === 2) return keyOfPair(args[0], args[1], owner);
   let text = `${ENCODED}${args.length}|`;
   for (let index = 0; index < args.length; index++) text += encode(args[index], owner, index, undefined);
   return shortened(text);
+}
+
+/** As {@link keyOfArguments}, for two. */
+export function keyOfPair(first: unknown, second: unknown, owner: string): string {
+  return shortened(`${ENCODED}2|${encode(first, owner, 0, undefined)}${encode(second, owner, 1, undefined)}`);
 }
 
 /** As {@link keyOfArguments}, for one argument. */
@@ -93,7 +100,7 @@ function encode(
     case 'bigint':
       return `i${value},`;
     case 'object':
-      return value === null ? 'z' : encodeObject(value, owner, index, parents ?? []);
+      return value === null ? 'z' : encodeObject(value, owner, index, parents ?? NO_PARENTS);
     default:
       throw refusal(owner, index, describe(value));
   }
@@ -142,14 +149,35 @@ function encodeFields(
   index: number,
   parents: readonly object[],
 ): string {
-  const names = Object.keys(value);
-  if (names.length > 1) names.sort();
   let inner: readonly object[] | undefined;
-  let text = `o${names.length}{`;
-  for (const name of names) {
+  let text = '{';
+  let last = '';
+  // Most objects are written with their keys in order already; only others are worth sorting.
+  for (const name in value) {
+    if (name <= last && text !== '{') return encodeSorted(value, owner, index, parents);
+    last = name;
     const field = value[name];
-    if (typeof field === 'object' && field !== null) inner ??= [...parents, value];
-    text += `${name.length}:${name}${encode(field, owner, index, inner)}`;
+    text += `${name.length}:${name}`;
+    if (typeof field === 'string') text += `s${field.length}:${field}`;
+    else if (typeof field === 'number') text += `n${field === 0 ? 0 : field},`;
+    else {
+      if (typeof field === 'object' && field !== null) inner ??= [...parents, value];
+      text += encode(field, owner, index, inner);
+    }
+  }
+  return `${text}}`;
+}
+
+function encodeSorted(
+  value: Record<string, unknown>,
+  owner: string,
+  index: number,
+  parents: readonly object[],
+): string {
+  const inner = [...parents, value];
+  let text = '{';
+  for (const name of Object.keys(value).sort()) {
+    text += `${name.length}:${name}${encode(value[name], owner, index, inner)}`;
   }
   return `${text}}`;
 }
