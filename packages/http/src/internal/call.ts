@@ -220,7 +220,12 @@ export class Call extends WheelTimer implements AttemptOwner {
     const { status } = attempt;
     if (this.rival !== undefined && !isWorthTaking(this, attempt, status < 500)) return;
     this.conclude(attempt, status < 500 ? 'success' : 'failure');
-    takeAnswer(this, attempt);
+    try {
+      takeAnswer(this, attempt);
+    } catch (error) {
+      // The caller's own `acceptStatus` has thrown.
+      this.fail(error);
+    }
   }
 
   onFailure(attempt: Attempt, raw: unknown): void {

@@ -22,10 +22,14 @@ export class ForeignConnection extends Connection {
 
   dispatch(exchange: Exchange): void {
     this.served++;
-    this.#dispatcher.dispatch(
-      exchange as unknown as Dispatcher.DispatchOptions,
-      exchange as Dispatcher.DispatchHandler,
-    );
+    try {
+      this.#dispatcher.dispatch(
+        exchange as unknown as Dispatcher.DispatchOptions,
+        exchange as Dispatcher.DispatchHandler,
+      );
+    } catch (error) {
+      exchange.onResponseError(undefined as never, error as Error);
+    }
   }
 
   close(): void {

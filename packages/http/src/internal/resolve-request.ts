@@ -76,7 +76,10 @@ export class RequestResolver {
       if (relative.charCodeAt(1) === SLASH)
         throw new TypeError(`${owner}: a URL must not begin with two slashes`);
       if (query !== undefined) relative = appendQuery(relative, query);
-      if (this.#bases.all.length > 1) return { origin: base.origin, path: relative, bases: this.#bases };
+      if (this.#bases.all.length > 1) {
+        for (const { path } of this.#bases.all) joinPath(path, relative);
+        return { origin: base.origin, path: relative, bases: this.#bases };
+      }
       return { origin: base.origin, path: joinPath(base.path, relative), bases: undefined };
     }
     const prefixEnd = typeof url === 'string' ? url.indexOf('/', url.indexOf('//') + 2) : -1;

@@ -232,6 +232,39 @@ describe('bodies', () => {
   });
 });
 
+describe('code of the caller that throws', () => {
+  it('fails its own request, and leaves nothing behind', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: [server.url, `${server.url}/v1`] });
+    const broken = new Error('broken');
+    const acceptStatus = (): boolean => {
+      throw broken;
+    };
+    expect(await failureOf(client.get('/', { acceptStatus }))).toBe(broken);
+    expect((await failureOf(client.stream({ url: '/', acceptStatus }))).cause).toBe(broken);
+    expect(await failureOf(client.get('/../x'))).toBeInstanceOf(TypeError);
+    const dispatcher = {
+      dispatch: () => {
+        throw broken;
+      },
+    };
+    await using foreign = createHttpClient({
+      baseUrl: server.url,
+      dispatcher: dispatcher as never,
+      retry: false,
+    });
+    expect((await failureOf(foreign.get('/'))).cause).toBe(broken);
+    await using traced = createHttpClient({
+      baseUrl: server.url,
+      traceContext: () => {
+        throw broken;
+      },
+    });
+    expect(await failureOf(traced.get('/'))).toBe(broken);
+    for (const each of [client, foreign, traced]) expect(each.stats().active).toBe(0);
+  });
+});
+
 describe('queueing', () => {
   it('goes by priority, then by arrival', async () => {
     const order: string[] = [];
