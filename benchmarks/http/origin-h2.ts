@@ -14,7 +14,7 @@ server.on('stream', (stream) => {
   stream.respond({ ':status': 200, 'content-type': 'application/json', 'content-length': body.length });
   stream.end(body);
 });
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   process.send?.({ port, url: `https://127.0.0.1:${port}` });
 });
