@@ -1,7 +1,6 @@
 import { createAuditLog, createConstitution } from '@hotpath/constitution';
-import { sleep } from '@hotpath/core';
 import { createHttpClient } from '@hotpath/http';
-import { createPostgres, governanceIndexes, type Postgres } from '@hotpath/postgres';
+import { createPostgres } from '@hotpath/postgres';
 import { rateLimiter } from '@hotpath/resilience';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.ts';
@@ -13,9 +12,9 @@ import type { Servers } from './embedded.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { startEvidenceServer } from './evidence-server.ts';
 import { createHealthCheck } from './health.ts';
-import { isOutage, outageText } from './outages.ts';
 import { createPolicyStore } from './policies.ts';
-import { type Database, SCHEMA, seedRows } from './schema.ts';
+import { prepareDatabase } from './prepare-database.ts';
+import type { Database } from './schema.ts';
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
@@ -39,14 +38,15 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   const limiter = opened.use(
     rateLimiter({ limit: config.rateLimitPerSecond, perMs: 1_000, burst: config.rateLimitPerSecond }),
   );
-  const db = opened.use(
+  const db = opened.adopt(
     createPostgres<Database>({
       connectionString: servers.databaseUrl,
       client: { application_name: `governed-service ${constitutionalHash}` },
-      pool: { max: 20, acquireTimeoutMs: 5_000 },
+      pool: { max: 20, acquireTimeoutMs: STATEMENT_TIMEOUT_MS },
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
       queryTimeoutMs: STATEMENT_TIMEOUT_MS,
     }),
+    (client) => client.close({ timeoutMs: CLOSE_TIMEOUT_MS }),
   );
   const caches = opened.use(createCaches(servers.redisUrl, constitutionalHash));
   const evidenceServer = opened.use(await startEvidenceServer());
@@ -82,7 +82,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   opened.defer(() => drain(app));
   const url = await app.listen({ host: config.host, port: config.port });
 
-  const ready = prepareDatabase(db, config, closing.signal).then(() => {
+  const ready = prepareDatabase(servers.databaseUrl, config, closing.signal).then(() => {
     isReady = true;
   });
   opened.defer(async () => {
@@ -95,43 +95,14 @@ export async function startService(config: Config, servers: Servers): Promise<Se
 }
 
 /** A request waits no longer for the database, whether it is slow or silent. */
-const STATEMENT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 5_000;
 /** At the end, requests that have begun may take so long before their connections are cut. */
-const DRAIN_TIMEOUT_MS = 5_000;
+const DRAIN_TIMEOUT_MS = 6_000;
+/** What the database still owes after that is not waited for. */
+const CLOSE_TIMEOUT_MS = 1_000;
 
 async function drain(app: FastifyInstance): Promise<void> {
   const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS);
   await app.close();
   clearTimeout(timer);
-}
-
-const FIRST_RETRY_MS = 250;
-const LONGEST_RETRY_MS = 5_000;
-
-/** Creates tables, indexes and rows that are missing; waits for a database that is not up yet. */
-async function prepareDatabase(db: Postgres<Database>, config: Config, stop: AbortSignal): Promise<void> {
-  for (let delayMs = FIRST_RETRY_MS; ; delayMs = Math.min(2 * delayMs, LONGEST_RETRY_MS)) {
-    try {
-      await createTables(db);
-      await seed(db, config);
-      await db.indexes.apply(governanceIndexes(config.constitutionalHash));
-      return;
-    } catch (error) {
-      if (stop.aborted || !isOutage(error)) throw error;
-      console.error(`PostgreSQL can't be used yet: ${outageText(error)}; trying again in ${delayMs} ms`);
-      await sleep(delayMs, { signal: stop });
-    }
-  }
-}
-
-async function createTables(db: Postgres<Database>): Promise<void> {
-  await db.transaction(async (transaction) => {
-    for (const statement of SCHEMA) await transaction.query(statement);
-  });
-}
-
-async function seed(db: Postgres<Database>, { seedPolicies, constitutionalHash }: Config): Promise<void> {
-  const [row] = await db.query<{ isEmpty: boolean }>('select not exists (select from policies) as "isEmpty"');
-  if (row?.isEmpty)
-    await db.upsertMany('policies', [...seedRows(seedPolicies, constitutionalHash)], { key: ['id'] });
 }
