@@ -78,6 +78,14 @@ export class PostgresClient<DB> implements Postgres<DB> {
       executor,
       catalog: this.#catalog,
       inTransaction: (work) => runTransaction(executor, work),
+      onConnection: async (work) => {
+        const connection = await executor.acquire();
+        try {
+          return await work(connection);
+        } finally {
+          executor.release(connection);
+        }
+      },
       run: (text, values) => executor.run(text, values),
     };
     const direct = clientConfig(options, options.directConnectionString);

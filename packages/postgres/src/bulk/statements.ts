@@ -9,11 +9,13 @@ function arrayType({ isArray, type }: ColumnInfo): string {
   return isArray ? 'text[]' : `${type}[]`;
 }
 
+/** Side by side in the select list, which streams; a function in FROM would be stored first. */
 function rowsFromArrays(columns: readonly ColumnInfo[]): string {
-  const arrays = columns.map((column, i) => `$${i + 1}::${arrayType(column)}`).join(', ');
-  const names = columns.map((_, i) => `c${i}`).join(', ');
-  const values = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
-  return `select ${values} from unnest(${arrays}) as r(${names})`;
+  const values = columns.map((column, i) => {
+    const value = `unnest($${i + 1}::${arrayType(column)})`;
+    return column.isArray ? `${value}::${column.type}` : value;
+  });
+  return `select ${values.join(', ')}`;
 }
 
 function names(columns: readonly ColumnInfo[]): string {
