@@ -1,21 +1,16 @@
 import { type Milliseconds, WheelTimer } from '@hotpath/core';
-import {
-  HttpCorruptError,
-  type HttpErrorDetails,
-  HttpRejectedError,
-  HttpTimeoutError,
-  HttpUnavailableError,
-} from '../errors.ts';
+import type { HttpErrorDetails } from '../errors.ts';
 import { replayChannel, requestChannel, retryChannel } from '../telemetry.ts';
 import { isWhole, takeAnswer } from './answer.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
 import type { BodyStream } from './body-stream.ts';
+import { circuitOpen, clientClosed, encodedStream, queueFull, rateLimited, timedOut } from './call-errors.ts';
 import type { CallSpec, CallTarget } from './call-spec.ts';
 import { CallbackTimer } from './callback-timer.ts';
 import type { CallObserver, Engine } from './engine.ts';
 import type { WireBody } from './exchange.ts';
-import { ClientClosed, toFailure } from './failure.ts';
+import { toFailure } from './failure.ts';
 import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
@@ -98,7 +93,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     const { clock, wheel, calls } = this.engine;
     if (this.engine.isClosed) {
       this.#settled = true;
-      this.#reject(toFailure(new ClientClosed('the client is closed'), this.details()).error);
+      this.#reject(clientClosed(this));
       return;
     }
     if (signal !== undefined) {
@@ -126,8 +121,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   override onDue(): void {
-    const message = `not done within ${this.spec.timeoutMs} ms`;
-    this.fail(new HttpTimeoutError('HOTPATH_HTTP_TIMEOUT', message, this.details()), 'failure');
+    this.fail(timedOut(this), 'failure');
   }
 
   /** Moves the deadline further out; an earlier one is left alone. */
@@ -142,7 +136,7 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   /** The client is being closed. */
   close(): void {
-    this.fail(toFailure(new ClientClosed('the client was closed'), this.details()).error);
+    this.fail(clientClosed(this));
   }
 
   /** Begins the next try; `admitted`: the limit has let it through already. */
@@ -166,7 +160,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
     if (permit === 0) {
       this.attempt = undefined;
-      this.fail(this.#circuitOpen());
+      this.fail(circuitOpen(this));
       return;
     }
     const attempt = new Attempt(this, this.engine, origin, this.path, permit, nowMs);
@@ -174,9 +168,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (!attempt.start()) {
       attempt.cancel();
       this.conclude(attempt, 'ignored');
-      this.fail(
-        new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', this.details()),
-      );
+      this.fail(queueFull(this));
     } else if (this.spec.hedge !== undefined && !this.#settled) {
       armHedge(this);
     }
@@ -187,7 +179,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (!attempt.target.isRefusing) return true;
     attempt.cancel();
     this.conclude(attempt, 'ignored');
-    this.fail(this.#circuitOpen());
+    this.fail(circuitOpen(this));
     return false;
   }
 
@@ -200,8 +192,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.#stream = body;
     const encoding = attempt.responseHeaders['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
-      const message = `the body is encoded as '${String(encoding).slice(0, 20)}', which was not asked for`;
-      this.fail(new HttpCorruptError('HOTPATH_HTTP_BAD_ENCODING', message, this.details()));
+      this.fail(encodedStream(this, encoding));
       return;
     }
     if (this.spec.deadlineEndsAtHead) this.engine.wheel.disarm(this);
@@ -318,24 +309,10 @@ export class Call extends WheelTimer implements AttemptOwner {
     origin.active++;
   }
 
-  #circuitOpen(): HttpUnavailableError {
-    const retryAfterMs = this.origin.breaker?.retryAfterMs;
-    return new HttpUnavailableError('HOTPATH_HTTP_CIRCUIT_OPEN', 'the circuit of this origin is open', {
-      ...this.details(),
-      retryAfterMs,
-    });
-  }
-
   #waitForLimit(limiter: OriginLimiter, limitMs: Milliseconds): void {
     const leftMs = this.deadlineMs - this.engine.clock.now();
-    const refuse = (cause: unknown): void => {
-      const details = { ...this.details(), retryAfterMs: limitMs, cause };
-      this.fail(
-        new HttpRejectedError('HOTPATH_HTTP_RATE_LIMITED', 'over the rate limit of this origin', details),
-      );
-    };
     if (limitMs >= leftMs) {
-      refuse(undefined);
+      this.fail(rateLimited(this, limitMs, undefined));
       return;
     }
     const leave = new AbortController();
@@ -344,7 +321,7 @@ export class Call extends WheelTimer implements AttemptOwner {
       () => {
         if (!this.#settled) this.next(undefined, true);
       },
-      (error) => refuse(error),
+      (error) => this.fail(rateLimited(this, limitMs, error)),
     );
   }
 

@@ -4,10 +4,10 @@ import { createHttpClient } from '../../src/index.ts';
 import { echo, failureOf, startHttp, startTcp, until } from '../support/servers.ts';
 
 async function timed(
-  promise: Promise<unknown>,
+  send: () => Promise<unknown>,
 ): Promise<{ error: Record<string, unknown> & Error; ms: number }> {
   const startMs = performance.now();
-  const error = await failureOf(promise);
+  const error = await failureOf(send());
   return { error, ms: performance.now() - startMs };
 }
 
@@ -19,7 +19,7 @@ describe('deadlines', () => {
     const took: number[] = [];
     await failureOf(client.get('/', { timeoutMs: 200 }));
     for (let index = 0; index < 5; index++) {
-      const { error, ms } = await timed(client.get('/', { timeoutMs: 50 }));
+      const { error, ms } = await timed(() => client.get('/', { timeoutMs: 50 }));
       expect(error).toMatchObject({
         code: 'HOTPATH_HTTP_TIMEOUT',
         family: 'timeout',
@@ -39,7 +39,7 @@ describe('deadlines', () => {
     await using client = createHttpClient({ baseUrl: server.url, connections: 1 });
     const blocking = failureOf(client.get('/first'));
     await until(() => seen === 1);
-    const { error, ms } = await timed(client.get('/second', { timeoutMs: 50 }));
+    const { error, ms } = await timed(() => client.get('/second', { timeoutMs: 50 }));
     expect(error).toMatchObject({ code: 'HOTPATH_HTTP_TIMEOUT', phase: 'queue' });
     expect(ms).toBeLessThan(500);
     expect(client.stats().origins[server.url]).toMatchObject({ queued: 0, inFlight: 1 });
@@ -58,7 +58,7 @@ describe('deadlines', () => {
     const reason = { not: 'an error' };
     const queued = client.get('/second', { signal: abort.signal });
     setTimeout(() => abort.abort(reason), 20);
-    const { error, ms } = await timed(queued);
+    const { error, ms } = await timed(() => queued);
     expect(error).toBe(reason);
     expect(ms).toBeLessThan(500);
     await client.close({ drainMs: 0 });
@@ -76,7 +76,7 @@ describe('deadlines', () => {
     const abort = new AbortController();
     const promise = client.get('/', { signal: abort.signal });
     setTimeout(() => abort.abort(), 20);
-    const { error, ms } = await timed(promise);
+    const { error, ms } = await timed(() => promise);
     expect(error.name).toBe('AbortError');
     expect(ms).toBeLessThan(200);
     await client.close({ drainMs: 0 });
@@ -85,7 +85,7 @@ describe('deadlines', () => {
   it('gives up connecting after connectTimeoutMs, and says so', async () => {
     await using server = await startTcp(() => {});
     await using client = createHttpClient({ connectTimeoutMs: 60, retry: false });
-    const { error, ms } = await timed(client.get(`https://127.0.0.1:${server.port}/`));
+    const { error, ms } = await timed(() => client.get(`https://127.0.0.1:${server.port}/`));
     expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CONNECT_TIMEOUT', phase: 'connect' });
     expect(ms).toBeGreaterThanOrEqual(60);
     expect(ms).toBeLessThan(500);
@@ -95,7 +95,9 @@ describe('deadlines', () => {
   it('covers connecting', async () => {
     await using server = await startTcp(() => {});
     await using client = createHttpClient({ retry: false });
-    const { error, ms } = await timed(client.get(`https://127.0.0.1:${server.port}/`, { timeoutMs: 50 }));
+    const { error, ms } = await timed(() =>
+      client.get(`https://127.0.0.1:${server.port}/`, { timeoutMs: 50 }),
+    );
     expect(error).toMatchObject({ code: 'HOTPATH_HTTP_TIMEOUT', phase: 'connect' });
     expect(ms).toBeLessThan(500);
     await client.close({ drainMs: 0 });
@@ -108,7 +110,7 @@ describe('deadlines', () => {
     await using client = createHttpClient({ baseUrl: `http://127.0.0.1:${proxy.port}` });
     await client.get('/');
     await proxy.setFault({ kind: 'drip', bytes: 1, intervalMs: 5, direction: 'toClient' });
-    const { error, ms } = await timed(client.get('/', { timeoutMs: 100, retry: false }));
+    const { error, ms } = await timed(() => client.get('/', { timeoutMs: 100, retry: false }));
     expect(error.code).toBe('HOTPATH_HTTP_TIMEOUT');
     expect(['headers', 'body']).toContain(error.phase);
     expect(ms).toBeLessThan(500);
@@ -123,7 +125,7 @@ describe('deadlines', () => {
     const abort = new AbortController();
     const promise = client.get('/', { signal: abort.signal });
     setTimeout(() => abort.abort(new Error('enough')), 40);
-    const { error, ms } = await timed(promise);
+    const { error, ms } = await timed(() => promise);
     expect(error.message).toBe('enough');
     expect(ms).toBeLessThan(500);
     await until(() => client.stats().connections.open === 0);
@@ -138,7 +140,7 @@ describe('deadlines', () => {
       retry: { attempts: 100, baseMs: 20, maxMs: 20 },
       breaker: false,
     });
-    const { error, ms } = await timed(client.get('/', { timeoutMs: 150 }));
+    const { error, ms } = await timed(() => client.get('/', { timeoutMs: 150 }));
     expect(['HOTPATH_HTTP_TIMEOUT', 'HOTPATH_HTTP_STATUS']).toContain(error.code);
     expect(error.attempt).toBeGreaterThan(1);
     expect(ms).toBeLessThan(500);
@@ -158,7 +160,7 @@ describe('deadlines', () => {
 
   it('holds for a name that is never resolved', async () => {
     await using client = createHttpClient({ dns: { resolve: () => {} } });
-    const { error, ms } = await timed(client.get('http://a.test/', { timeoutMs: 50 }));
+    const { error, ms } = await timed(() => client.get('http://a.test/', { timeoutMs: 50 }));
     expect(error.code).toBe('HOTPATH_HTTP_TIMEOUT');
     expect(ms).toBeLessThan(500);
     await client.close({ drainMs: 0 });
