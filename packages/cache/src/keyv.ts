@@ -24,11 +24,7 @@ export function createKeyvStore(cache: Cache): KeyvStore {
     get: (key) => cache.get(key),
     getMany: (keys) => cache.getMany(keys),
     set: async (key, value, ttlMs) => {
-      await cache.set(
-        key,
-        value,
-        ttlMs === undefined ? {} : ({ ttlMs, jitterRatio: 0 } as { ttlMs: number }),
-      );
+      await cache.set(key, value, ttlMs === undefined ? {} : { ttlMs, jitterRatio: 0 });
       return true;
     },
     has: (key) => cache.has(key),

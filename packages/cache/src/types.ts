@@ -44,7 +44,8 @@ export interface GetOrSetOptions extends EntryOptions, CallOptions {
 }
 
 /** What `set` and `setMany` take. */
-export interface SetOptions extends Pick<EntryOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'graceMs'> {
+export interface SetOptions
+  extends Pick<EntryOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'graceMs' | 'jitterRatio'> {
   readonly tags?: readonly string[];
 }
 

@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Envelopes } from '../../src/internal/envelope.ts';
+import { keyOfArguments, parseSharedKey, sharedKey } from '../../src/internal/key-codec.ts';
+
+const lifetime = { freshMs: 1, staleMs: 2, graceMs: 3, loadMs: 4 };
+const anything = fc.anything({
+  withBigInt: true,
+  withDate: true,
+  withMap: true,
+  withSet: true,
+  withTypedArray: true,
+  maxDepth: 3,
+});
+
+test('a value comes out of its envelope as it went in, in every codec, with its tags', () => {
+  for (const codec of ['json', 'v8'] as const) {
+    for (const compressFromBytes of [0, Number.POSITIVE_INFINITY]) {
+      const envelopes = new Envelopes(codec, compressFromBytes);
+      fc.assert(
+        fc.property(
+          anything,
+          fc.array(fc.stringMatching(/^[a-zä]{1,9}$/), { maxLength: 3 }),
+          (value, tags) => {
+            const opened = envelopes.open(envelopes.seal(value, tags, lifetime), 0);
+            expect(opened.value).toEqual(value);
+            expect(opened.tags).toEqual(tags);
+            expect(opened.lifetime).toEqual(lifetime);
+          },
+        ),
+        { numRuns: 200 },
+      );
+    }
+  }
+});
+
+test('one changed byte, or one that is missing, is never another value', () => {
+  const envelopes = new Envelopes('json', Number.POSITIVE_INFINITY);
+  const sealed = envelopes.seal({ id: 1, name: 'policy' }, ['tag'], lifetime);
+  for (let index = 0; index < sealed.length; index++) {
+    for (const bit of [1, 16, 128]) {
+      const damaged = Buffer.from(sealed);
+      damaged[index] = (damaged[index] as number) ^ bit;
+      expect(() => envelopes.open(damaged, 0)).toThrow();
+    }
+    expect(() => envelopes.open(sealed.subarray(0, index), 0)).toThrow();
+  }
+});
+
+/** Halves of surrogate pairs included. */
+const anyCodeUnit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code));
+
+test('a local key comes back from its shared form', () => {
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.string({ unit: anyCodeUnit }), fc.double(), fc.boolean())), (args) => {
+      const key = keyOfArguments(args, 'f');
+      expect(parseSharedKey(sharedKey(key))).toEqual(key);
+    }),
+  );
+});
+
+test('different JSON arguments have different keys', () => {
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue()), fc.array(fc.jsonValue()), (a, b) => {
+      const text = (value: unknown): string => JSON.stringify(value, sortKeys);
+      expect(keyOfArguments(a, 'f') === keyOfArguments(b, 'f')).toBe(
+        text(a).replaceAll('-0', '0') === text(b).replaceAll('-0', '0'),
+      );
+    }),
+    { numRuns: 500 },
+  );
+});
+
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
