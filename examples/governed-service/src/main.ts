@@ -1,3 +1,4 @@
+import { isHotpathError } from '@hotpath/core';
 import { readConfig } from './config.ts';
 import { startServers } from './embedded.ts';
 import { startService } from './service.ts';
@@ -52,10 +53,14 @@ function redisSource(configured: string | undefined, used: string | undefined): 
 
 function explain(error: unknown): unknown {
   if (error instanceof RangeError) return error.message;
+  if (isHotpathError(error, 'HOTPATH_AUDIT_LOCKED')) {
+    return `Another service runs with this audit log: ${error.message}. Set PORT, or AUDIT_DIRECTORY, to another one.`;
+  }
   if ((error as { code?: unknown }).code === 'EADDRINUSE') {
     return `Port ${(error as { port?: number }).port} is in use; set PORT to another one (0 takes one that is free).`;
   }
-  return error;
+  // What the system says of HOST or AUDIT_DIRECTORY needs no stack.
+  return (error as { syscall?: unknown }).syscall === undefined ? error : (error as Error).message;
 }
 
 main().catch((error) => {

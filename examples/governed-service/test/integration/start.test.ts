@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ask, startServiceProcess } from '../service-process.ts';
 
@@ -47,6 +50,22 @@ it('says which port is in use', async () => {
     `Port ${port} is in use`,
   );
   await new Promise((resolve) => server.close(resolve));
+});
+
+it('says what to do when it is started twice, or where it can not listen', async () => {
+  // Nothing answers there: neither start needs a database.
+  const env = { DATABASE_URL: 'postgres://127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
+  const directory = mkdtempSync(join(tmpdir(), 'hotpath-audit-'));
+  await using _ = await startServiceProcess({ ...env, AUDIT_DIRECTORY: directory });
+  const second = startServiceProcess({ ...env, AUDIT_DIRECTORY: directory });
+  await expect(second).rejects.toThrow(
+    /Another service runs with this audit log: .*Set PORT, or AUDIT_DIRECTORY/,
+  );
+  await expect(second).rejects.not.toThrow(/ at |node_modules/);
+  await expect(startServiceProcess({ ...env, HOST: '203.0.113.1' })).rejects.toThrow(
+    /EADDRNOTAVAIL.*203\.0\.113\.1/,
+  );
+  rmSync(directory, { recursive: true, force: true });
 });
 
 it('names a variable that is wrong, and ends', async () => {
