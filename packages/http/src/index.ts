@@ -2,7 +2,6 @@ export {
   HttpAbortedError,
   HttpCorruptError,
   type HttpError,
-  type HttpErrorDetails,
   type HttpFailedResponse,
   type HttpPhase,
   HttpRejectedError,
@@ -23,10 +22,8 @@ export {
 export type { HttpEventsOptions, HttpStream } from './http-events.ts';
 export type {
   HttpGatherOptions,
-  HttpGatherOutcome,
   HttpGatherResult,
   HttpGatherStreamOptions,
-  HttpGatherValue,
 } from './http-gather.ts';
 export type { HostAddress, ResolveHost } from './internal/address-book.ts';
 export type { ServerEvent } from './internal/event-parser.ts';
@@ -39,7 +36,16 @@ export {
   type HttpTlsOptions,
 } from './options.ts';
 export type { HttpRedirectOptions } from './redirect.ts';
-export type * from './request.ts';
+export type {
+  HeaderInput,
+  HttpJsonOptions,
+  HttpMethod,
+  HttpQuery,
+  HttpRequest,
+  HttpRequestOptions,
+  JsonOf,
+  TraceContext,
+} from './request.ts';
 export { HttpResponse, type HttpResponseHeaders } from './response.ts';
 export type { HttpRetryOptions } from './retry.ts';
 export type { SsrfGuardOptions } from './ssrf-guard.ts';

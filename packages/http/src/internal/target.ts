@@ -1,13 +1,5 @@
 import type { HttpQuery } from '../request.ts';
 
-/** Where a request goes, without its origin's state. */
-export interface Target {
-  /** Scheme, host and port. */
-  readonly originKey: string;
-  /** Path and query, beginning with a slash. */
-  readonly path: string;
-}
-
 // What `new URL` would change: characters to escape, a fragment, a backslash, dot segments (also escaped).
 const NEEDS_PARSING = /[^\x21-\x7e]|[#\\"<>`{}^|]|\/(?:\.|%2e){1,2}(?:[/?]|$)/i;
 
