@@ -53,7 +53,8 @@ function sortedCopy(value: unknown, depth: number): unknown {
     const length = value.length;
     const copy: unknown[] = [];
     for (let index = 0; index < length; index++) {
-      const item = sortedCopy(value[index], depth + 1);
+      const member: unknown = value[index];
+      const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
       if (item === DECLINED) return DECLINED;
       copy.push(item);
     }
@@ -66,7 +67,9 @@ function sortedCopy(value: unknown, depth: number): unknown {
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as string;
     if (isOutOfOrder(key)) return DECLINED;
-    const item = sortedCopy((value as Record<string, unknown>)[key], depth + 1);
+    const member = (value as Record<string, unknown>)[key];
+    // Most members are texts, which need no call.
+    const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
     if (item === DECLINED) return DECLINED;
     copy[key] = item;
   }

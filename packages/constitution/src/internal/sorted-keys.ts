@@ -9,11 +9,20 @@ export function sortedKeys(object: object): string[] {
   for (let index = 1; index < count; index++) {
     const key = keys[index] as string;
     let place = index;
-    while (place > 0 && (keys[place - 1] as string) > key) {
+    while (place > 0 && isBehind(keys[place - 1] as string, key)) {
       keys[place] = keys[place - 1] as string;
       place--;
     }
     if (place !== index) keys[place] = key;
   }
   return keys;
+}
+
+/** As `a > b`; most keys differ in their first character, which is read many times faster than texts are compared. */
+function isBehind(a: string, b: string): boolean {
+  const first = a.charCodeAt(0);
+  const other = b.charCodeAt(0);
+  if (first > other) return true;
+  // Neither holds for an empty key, whose first character is NaN.
+  return first < other ? false : a > b;
 }
