@@ -56,7 +56,10 @@ export class Envelopes {
       }
     }
     let tagText = '';
-    for (const tag of tags) tagText += `${tag}\0`;
+    for (const tag of tags) {
+      if (tag.includes('\0')) throw new RangeError('a tag must be without NUL');
+      tagText += `${tag}\0`;
+    }
     const tagBytes = Buffer.byteLength(tagText);
     if (tagBytes > MOST_TAG_BYTES) throw new RangeError(`the tags of a value take ${tagBytes} bytes`);
     const sealed = Buffer.allocUnsafe(FIXED_BYTES + tagBytes + payload.byteLength);

@@ -24,8 +24,9 @@ export class Leases {
     if (this.#timer === undefined) this.#arm();
   }
 
-  forget(key: string): void {
-    this.#held.delete(key);
+  forget(key: string, lease: string): void {
+    // A load that was overtaken by an invalidation must not end the lease of the one after it.
+    if (this.#held.get(key)?.lease === lease) this.#held.delete(key);
   }
 
   #arm(): void {

@@ -164,7 +164,7 @@ export class RedisTier implements SharedTier {
 
   async fill(write: SharedWrite, lease: string): Promise<boolean> {
     const shard = this.#shardOf(write.sharedKey);
-    this.#leases.forget(write.sharedKey);
+    this.#leases.forget(write.sharedKey, lease);
     const sealed = this.#seal(write);
     if (sealed === undefined || !shard.isReadable) {
       this.#renew(shard, write.sharedKey, lease, 0);
@@ -181,7 +181,7 @@ export class RedisTier implements SharedTier {
   }
 
   release(sharedKey: string, lease: string): void {
-    this.#leases.forget(sharedKey);
+    this.#leases.forget(sharedKey, lease);
     this.#renew(this.#shardOf(sharedKey), sharedKey, lease, 0);
   }
 

@@ -14,6 +14,8 @@ export interface SubscriptionOptions {
   readonly runId: () => string | undefined;
 }
 
+const BEGIN_TIMEOUT_MS = 500;
+
 /**
  * The connection on which other processes' changes arrive, and the proof that they do.
  *
@@ -31,6 +33,7 @@ export class Subscription {
   #timer: TimerHandle | undefined;
   #pingSentMs: Milliseconds = -1;
   #aliveMs: Milliseconds;
+  #begunMs: Milliseconds = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(client: RedisClient, override: object, link: Link, options: SubscriptionOptions) {
@@ -62,6 +65,7 @@ export class Subscription {
     const session = ++this.#session;
     this.#pingSentMs = -1;
     this.#aliveMs = this.#options.clock.now();
+    this.#begunMs = this.#aliveMs;
     try {
       const info = String(await this.connection.call('INFO', 'server'));
       const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
@@ -82,6 +86,8 @@ export class Subscription {
       for (const shard of shards) shard.proof = proof;
     } catch {
       // The next tick tries again, on a new connection if need be.
+    } finally {
+      if (session === this.#session) this.#begunMs = Number.NEGATIVE_INFINITY;
     }
   }
 
@@ -134,7 +140,8 @@ export class Subscription {
         this.#end();
         this.connection.disconnect(true);
       } else if (status === 'ready' && this.#proof === undefined && this.#options.runId() !== undefined) {
-        if (this.#pingSentMs < 0) void this.#begin();
+        // One that is under way is left its time, or a slow connection would never get anywhere.
+        if (clock.now() - this.#begunMs >= BEGIN_TIMEOUT_MS) void this.#begin();
       } else this.#connect();
     }, this.#pingEveryMs);
     this.#timer.unref();
