@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@hotpath/testkit';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Answer,
@@ -27,8 +28,8 @@ afterAll(async () => {
 const find = (service: ServiceProcess, id: number): Promise<Answer> =>
   ask(`${service.url}/v1/policies/${id}`);
 const health = (service: ServiceProcess): Promise<Answer> => ask(`${service.url}/health`, { headers: {} });
-const decide = (service: ServiceProcess, policyId: number): Promise<Answer> =>
-  ask(`${service.url}/v1/decisions`, { method: 'POST', body: { policyId, action: 'read', subject: 's' } });
+const decide = (service: ServiceProcess, policyId: number, subject = 's'): Promise<Answer> =>
+  ask(`${service.url}/v1/decisions`, { method: 'POST', body: { policyId, action: 'read', subject } });
 
 function write(service: ServiceProcess, firstId: number, count: number, name: string): Promise<Answer> {
   const policies = Array.from({ length: count }, (_, index) => ({
@@ -192,15 +193,24 @@ describe('the end', () => {
     await new Promise<void>((resolve) =>
       half.write('POST /v1/decisions HTTP/1.1\r\nHost: x\r\nContent-', () => resolve()),
     );
-    const sent = Array.from({ length: 100 }, (_, index) => decide(service, 1 + index));
+    const subject = `at the end ${performance.now()}`;
+    const sent = Array.from({ length: 100 }, (_, index) => decide(service, 1 + index, subject));
+    const settled = Promise.allSettled(sent);
     await sent[0];
     const { code, tookMs } = await end(service);
     expect(code).toBe(0);
     expect(tookMs).toBeLessThan(10_000);
-    const answered = (await Promise.allSettled(sent)).filter(({ status }) => status === 'fulfilled');
-    // A connection that the service had not accepted yet is refused; none that it had is dropped.
+    const answered = (await settled).filter(({ status }) => status === 'fulfilled');
     expect(answered.every((one) => (one as PromiseFulfilledResult<Answer>).value.status === 201)).toBe(true);
-    expect(answered.length).toBeGreaterThan(0);
+    // What had not arrived yet is refused with its connection; what was decided has been told.
+    const client = new pg.Client({ connectionString: postgres.connectionString });
+    await client.connect();
+    const { rows } = await client.query(
+      "select count(*)::int as n from audit_logs where details->>'subject' = $1",
+      [subject],
+    );
+    await client.end();
+    expect(answered.length).toBe(rows[0].n);
     half.destroy();
   });
 
