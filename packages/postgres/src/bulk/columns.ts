@@ -1,5 +1,5 @@
 import utils from 'pg/lib/utils.js';
-import { type Catalog, type ColumnInfo, columnOf, type TableInfo } from '../catalog.ts';
+import { type ColumnInfo, columnOf, type TableInfo } from '../catalog.ts';
 import { duplicateKey } from '../errors.ts';
 
 const { prepareValue } = utils;
@@ -141,5 +141,3 @@ export function arrayText(values: readonly (string | null)[]): string {
 // Words that need no quotes; four letters might spell NULL.
 const plain = /^[\w.:+-]+$/;
 const special = /[\\"]/;
-
-export type { Catalog };

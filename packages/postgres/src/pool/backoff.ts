@@ -1,16 +1,13 @@
 import type { Milliseconds, RandomSource } from '@hotpath/core';
+import { exponentialBackoff } from '@hotpath/resilience';
 
-/** The pauses between tries that keep failing: doubling from `firstMs` up to `maxMs`, the upper half of each at random. */
+/** Counts failures in a row, and says how long to pause after each: doubling, the upper half at random. */
 export class Backoff {
-  readonly #firstMs: Milliseconds;
-  readonly #maxMs: Milliseconds;
-  readonly #random: RandomSource;
+  readonly #pauseMs: (attempt: number) => Milliseconds;
   #failures = 0;
 
   constructor(firstMs: Milliseconds, maxMs: Milliseconds, random: RandomSource) {
-    this.#firstMs = firstMs;
-    this.#maxMs = maxMs;
-    this.#random = random;
+    this.#pauseMs = exponentialBackoff({ baseMs: firstMs, maxMs, jitter: 'equal', random });
   }
 
   get failures(): number {
@@ -23,8 +20,7 @@ export class Backoff {
 
   /** Counts one more failure; returns how long to wait before the next try. */
   next(): Milliseconds {
-    const fullMs = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
-    return fullMs * (0.5 + 0.5 * this.#random());
+    return this.#pauseMs(this.#failures);
   }
 }

@@ -13,9 +13,6 @@ export interface LoaderOptions<Column extends string = string> {
   readonly maxBatchSize?: number;
 }
 
-/** A key's value, or for a key of several columns their values in order. */
-export type LoaderKey = string | number | bigint | boolean | Date | null | undefined;
-
 /** Turns the look-ups of one tick into one query. */
 export interface Loader<Row, Key> {
   /** The row with this key, or null. Callers of one key share one object. */
