@@ -80,13 +80,13 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     return count === 2 ? keyOfPair(first, second, name) : undefined;
   }
 
-  function call(this: unknown, first?: unknown, second?: unknown): Promise<Value> {
-    // biome-ignore lint/complexity/noArguments: an array of the arguments would cost more than the rest of a hit
-    const given = arguments;
+  function call(this: unknown, first?: unknown, second?: unknown, ...rest: unknown[]): Promise<Value> {
+    // biome-ignore lint/complexity/noArguments: its length alone costs nothing, an array of the arguments does
+    const count = arguments.length;
     let key: LocalKey | undefined;
     try {
-      key = quickKey(given.length, first, second);
-      if (key === undefined) return callWith(this, Array.from(given) as unknown as Args);
+      key = quickKey(count, first, second);
+      if (key === undefined) return callWith(this, listOf(count, first, second, rest) as unknown as Args);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -95,7 +95,7 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
       counters.l1Hits++;
       return region.promiseOf(entry) as Promise<Value>;
     }
-    return load(this, Array.from(given) as unknown as Args, key);
+    return load(this, listOf(count, first, second, rest) as unknown as Args, key);
   }
 
   function callWith(receiver: unknown, args: Args): Promise<Value> {
@@ -113,10 +113,11 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     cached,
     Object.getOwnPropertyDescriptors({
       cacheName: name,
-      peek(first?: unknown, second?: unknown): Value | undefined {
+      peek(first?: unknown, second?: unknown, ...rest: unknown[]): Value | undefined {
         // biome-ignore lint/complexity/noArguments: as above
-        const given = arguments;
-        const key = quickKey(given.length, first, second) ?? keyFor(Array.from(given) as unknown as Args);
+        const count = arguments.length;
+        const key =
+          quickKey(count, first, second) ?? keyFor(listOf(count, first, second, rest) as unknown as Args);
         const entry = region.hit(key);
         return entry === undefined ? undefined : (region.valueOf(entry) as Value);
       },
@@ -137,4 +138,10 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
       warm: (calls: Iterable<Args>, options = {}) => warmUp(calls, (args) => cached(...args), options),
     }),
   );
+}
+
+/** The arguments of a call that had `count` of them. */
+function listOf(count: number, first: unknown, second: unknown, rest: readonly unknown[]): unknown[] {
+  if (count === 0) return [];
+  return count === 1 ? [first] : [first, second, ...rest];
 }
