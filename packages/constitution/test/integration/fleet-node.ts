@@ -10,7 +10,8 @@ import { constitutionInterceptor } from '../../src/undici.ts';
 const [, , pinFile, port, skewMs, ...peers] = process.argv as string[];
 const clock = { ...systemClock, wallTime: () => systemClock.wallTime() + Number(skewMs) };
 const constitution = createConstitution({ pinFile: pinFile as string, clock });
-const app = Fastify();
+// A node that is stopping still answers what reaches it, as behind a balancer that drains it first.
+const app = Fastify({ return503OnClosing: false });
 await app.register(constitutionPlugin, { constitution });
 app.get('/work', async () => ({ version: constitution.version }));
 await app.listen({ port: Number(port), host: '127.0.0.1' });
