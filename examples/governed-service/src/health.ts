@@ -1,4 +1,5 @@
 import type { CacheState } from '@hotpath/cache';
+import { singleFlight } from '@hotpath/core';
 import type { Postgres } from '@hotpath/postgres';
 import type { Caches } from './caches.ts';
 import type { EvidenceSource } from './evidence.ts';
@@ -25,8 +26,10 @@ export function createHealthCheck(parts: {
   readonly caches: Caches;
   readonly evidence: EvidenceSource;
 }): () => Promise<Health> {
+  // However many ask, the database is asked by one at a time.
+  const probes = singleFlight<'postgres', 'up' | 'down'>();
   return async () => {
-    const postgres = await probe(parts.db);
+    const postgres = await probes.run('postgres', () => probe(parts.db));
     const cache = { hot: parts.caches.hot.stats().state, queries: parts.caches.queries.stats().state };
     const circuits = parts.evidence.circuits();
     const prepared = parts.isReady();
