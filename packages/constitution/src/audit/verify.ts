@@ -6,7 +6,7 @@ import { foldSubtrees, HASH_BYTES, MerkleTree, wholeSubtrees } from './merkle.ts
 import type { AuditReader, StoredSegment } from './store.ts';
 import { type AuditProblem, inspectSegment } from './verify-segment.ts';
 
-export type { AuditProblem, AuditProblemKind } from './verify-segment.ts';
+export type { AuditProblem } from './verify-segment.ts';
 
 /** What {@link verifyAuditLog} takes besides the log. */
 export interface VerifyOptions {

@@ -35,12 +35,6 @@ function isHeaders(source: object): source is { get(name: string): string | null
   return typeof (source as { get?: unknown }).get === 'function' && !Object.hasOwn(source, 'get');
 }
 
-/** Where a response or request can be stamped. */
-export type HeaderTarget =
-  | Record<string, unknown>
-  | { set(name: string, value: string): unknown }
-  | { setHeader(name: string, value: string): unknown };
-
 /** Sets a header, whatever case it has there already. */
 export function putHeader(target: object, name: string, value: string): void {
   const { setHeader, set } = target as { setHeader?: unknown; set?: unknown };

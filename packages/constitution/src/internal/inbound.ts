@@ -2,7 +2,7 @@ import { describe, optionReader } from '@hotpath/core';
 import { type CheckResult, Constitution } from '../constitution.ts';
 import { type Refusal, refusalBody } from '../errors.ts';
 import { resolvePlace } from '../options.ts';
-import { FINGERPRINT_HEADER, HASH_HEADER, WARNING_HEADER } from './headers.ts';
+import { FINGERPRINT_HEADER, HASH_HEADER } from './headers.ts';
 import type { Place } from './place.ts';
 
 /** What the middlewares take. */
@@ -68,4 +68,3 @@ export function refusalText(result: Refusal): string {
 }
 
 export const REFUSAL_TYPE = 'application/json; charset=utf-8';
-export { WARNING_HEADER };
