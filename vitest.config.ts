@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 const roots = '{packages/*,examples/*,benchmarks,testkit,scripts}';
 
 export default defineConfig({
+  // Node 22 does not know `using` yet.
+  oxc: { target: 'es2023' },
   test: {
     pool: 'forks',
     maxWorkers: 2,

@@ -17,18 +17,22 @@ export async function runChild(
   servers: Readonly<Record<string, RunningServer>>,
   timeoutMs: number,
 ): Promise<Figures> {
-  await using child = spawnNode(childFile, [JSON.stringify(order)], {
+  const child = spawnNode(childFile, [JSON.stringify(order)], {
     env: { NODE_ENV: 'production', FORCE_COLOR: undefined },
     nodeArgs: CHILD_FLAGS,
   });
-  let message = await child.receive<ChildMessage>({ timeoutMs });
-  if (message.kind === 'running') {
-    await playScript(suite, order, servers, child);
-    message = await child.receive<ChildMessage>({ timeoutMs });
+  try {
+    let message = await child.receive<ChildMessage>({ timeoutMs });
+    if (message.kind === 'running') {
+      await playScript(suite, order, servers, child);
+      message = await child.receive<ChildMessage>({ timeoutMs });
+    }
+    if (message.kind === 'failed') throw new Error(message.error);
+    if (message.kind !== 'figures') throw new Error(`unexpected message ${message.kind}`);
+    return message.figures;
+  } finally {
+    await child[Symbol.asyncDispose]();
   }
-  if (message.kind === 'failed') throw new Error(message.error);
-  if (message.kind !== 'figures') throw new Error(`unexpected message ${message.kind}`);
-  return message.figures;
 }
 
 /** Takes the server away and brings it back, alike for each contender. */

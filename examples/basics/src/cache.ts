@@ -5,8 +5,8 @@ import { Redis } from 'ioredis';
 
 const redis = new Redis(process.env.REDIS_URL ?? 'redis://127.0.0.1:6379');
 // A cache opens connections of its own, so two of them in one process are as far apart as two processes.
-await using here = createCache({ namespace: 'shop', redis });
-await using there = createCache({ namespace: 'shop', redis });
+const here = createCache({ namespace: 'shop', redis });
+const there = createCache({ namespace: 'shop', redis });
 
 // Both serve at once, from memory alone until Redis is connected.
 while (here.state !== 'up' || there.state !== 'up') await sleep(5);
@@ -29,4 +29,5 @@ console.log(`confirmed: ${confirmed}`);
 while ((await priceThere('tea')) !== 5) await sleep(10);
 console.log(await priceThere('tea'), `loads: ${loads}`);
 
+await Promise.all([here.close(), there.close()]);
 redis.disconnect();

@@ -1,7 +1,8 @@
 import { isHotpathError } from '@hotpath/core';
-import { readConfig } from './config.ts';
-import { startServers } from './embedded.ts';
-import { startService } from './service.ts';
+import { type Config, readConfig } from './config.ts';
+import { type Servers, startServers } from './embedded.ts';
+import { OpenedResources } from './opened.ts';
+import { type Service, startService } from './service.ts';
 
 /** After this the process ends, whatever still hangs. */
 const SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -9,24 +10,32 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 async function main(): Promise<void> {
   const config = readConfig();
   const stopped = stopRequest();
+  const opened = new OpenedResources();
+  try {
+    const servers = opened.use(await startServers(config));
+    const service = opened.use(await startService(config, servers));
+    announce(config, servers, service);
+    const prepared = service.ready.then(() => {
+      console.log('Ready. Try:');
+      const header = `X-Constitutional-Hash: ${config.constitutionalHash}`;
+      console.log(`  curl -H '${header}' ${service.url}/v1/policies/42`);
+      return stopped;
+    });
+    await Promise.race([stopped, prepared]);
+    console.log('Stopping …');
+    setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
+  } finally {
+    await opened.close();
+  }
+}
 
-  await using servers = await startServers(config);
-  await using service = await startService(config, servers);
+function announce(config: Config, servers: Servers, service: Service): void {
   console.log(`The governed service listens on ${service.url}`);
   console.log(`  PostgreSQL  ${config.databaseUrl === undefined ? 'embedded' : 'from DATABASE_URL'}`);
   console.log(`  Redis       ${redisSource(config.redisUrl, servers.redisUrl)}`);
   console.log(`  audit log   ${config.auditDirectory}`);
   console.log(`  health      ${service.url}/health`);
   console.log(`  statistics  ${service.url}/stats`);
-  const prepared = service.ready.then(() => {
-    console.log('Ready. Try:');
-    const header = `X-Constitutional-Hash: ${config.constitutionalHash}`;
-    console.log(`  curl -H '${header}' ${service.url}/v1/policies/42`);
-    return stopped;
-  });
-  await Promise.race([stopped, prepared]);
-  console.log('Stopping …');
-  setTimeout(() => process.exit(1), SHUTDOWN_TIMEOUT_MS).unref();
 }
 
 /** One Ctrl-C may arrive twice: from the terminal, and forwarded by whoever started this process. */

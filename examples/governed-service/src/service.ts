@@ -12,6 +12,7 @@ import type { Servers } from './embedded.ts';
 import { createEvidenceSource } from './evidence.ts';
 import { startEvidenceServer } from './evidence-server.ts';
 import { createHealthCheck } from './health.ts';
+import { OpenedResources } from './opened.ts';
 import { createPolicyStore } from './policies.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import type { Database } from './schema.ts';
@@ -28,9 +29,18 @@ export interface Service extends AsyncDisposable {
  * Whatever was opened is closed in the reverse order, also when a later part fails to start.
  */
 export async function startService(config: Config, servers: Servers): Promise<Service> {
+  const opened = new OpenedResources();
+  try {
+    return await openService(config, servers, opened);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function openService(config: Config, servers: Servers, opened: OpenedResources): Promise<Service> {
   const { constitutionalHash } = config;
   const closing = new AbortController();
-  await using opened = new AsyncDisposableStack();
   let isReady = false;
 
   const constitution = opened.use(createConstitution({ active: constitutionalHash }));
@@ -38,16 +48,14 @@ export async function startService(config: Config, servers: Servers): Promise<Se
   const limiter = opened.use(
     rateLimiter({ limit: config.rateLimitPerSecond, perMs: 1_000, burst: config.rateLimitPerSecond }),
   );
-  const db = opened.adopt(
-    createPostgres<Database>({
-      connectionString: servers.databaseUrl,
-      client: { application_name: `governed-service ${constitutionalHash}` },
-      pool: { max: 20, acquireTimeoutMs: STATEMENT_TIMEOUT_MS },
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      queryTimeoutMs: STATEMENT_TIMEOUT_MS,
-    }),
-    (client) => client.close({ timeoutMs: CLOSE_TIMEOUT_MS }),
-  );
+  const db = createPostgres<Database>({
+    connectionString: servers.databaseUrl,
+    client: { application_name: `governed-service ${constitutionalHash}` },
+    pool: { max: 20, acquireTimeoutMs: STATEMENT_TIMEOUT_MS },
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    queryTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  opened.defer(() => db.close({ timeoutMs: CLOSE_TIMEOUT_MS }));
   const caches = opened.use(createCaches(servers.redisUrl, constitutionalHash));
   const evidenceServer = opened.use(await startEvidenceServer());
   const evidenceClient = opened.use(
@@ -90,8 +98,7 @@ export async function startService(config: Config, servers: Servers): Promise<Se
     await ready.catch(() => {});
   });
 
-  const everything = opened.move();
-  return { url, ready, [Symbol.asyncDispose]: () => everything.disposeAsync() };
+  return { url, ready, [Symbol.asyncDispose]: () => opened.close() };
 }
 
 /** A request waits no longer for the database, whether it is slow or silent. */

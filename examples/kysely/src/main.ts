@@ -1,7 +1,7 @@
 import { createPostgres } from '@hotpath/postgres';
 import { customersWithMost, importItems, ordersOf, placeOrder, prepare, type Shop } from './shop.ts';
 
-await using database = createPostgres<Shop>({
+const database = createPostgres<Shop>({
   connectionString: process.env.DATABASE_URL ?? 'postgres://127.0.0.1/postgres',
 });
 await prepare(database);
@@ -9,3 +9,4 @@ const order = await placeOrder(database, 'Ada', ['tea', 'milk']);
 console.log(await importItems(database, [{ order_id: order, product: 'tea', quantity: 5 }]));
 console.log(await ordersOf(database, 'Ada'));
 console.log(await customersWithMost(database.kysely, 10));
+await database.close();

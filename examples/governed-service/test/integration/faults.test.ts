@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@hotpath/testkit';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OpenedResources } from '../../src/opened.ts';
 import {
   type Answer,
   ask,
@@ -251,7 +252,7 @@ describe('the end', () => {
 it('ten instances start at once on one empty database, write the same policies, and agree', async () => {
   await using empty = await startPostgres();
   const shared = { ...env, DATABASE_URL: empty.connectionString };
-  await using stack = new AsyncDisposableStack();
+  await using stack = new OpenedResources();
   const services = await Promise.all(
     Array.from({ length: 10 }, async () => stack.use(await startServiceProcess(shared))),
   );
