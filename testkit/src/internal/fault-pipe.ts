@@ -14,6 +14,8 @@ export interface DirectionFaults {
 /** How much is held before the sender is made to wait, as a full socket buffer would. */
 const MAX_HELD_BYTES = 1_048_576;
 
+const RESET_PAUSE_MS = 5;
+
 type Held = { readonly dueMs: number; readonly bytes: Buffer | 'end' };
 
 /** One direction of one connection: moves bytes from a source to a sink under the faults in force. */
@@ -93,12 +95,20 @@ export class FaultPipe {
     const isLimitReached = this.#passedBytes >= limit;
     const isReset = isLimitReached && resetAfterBytes !== undefined;
     if (!this.#ended && (passing.length > 0 || isReset)) {
-      // What was written has to leave before the reset, which would discard it.
-      const onWritten = isReset ? () => setImmediate(this.#reset) : undefined;
+      const onWritten = isReset ? () => this.#resetSoon() : undefined;
       this.#sink.write(garbage === true ? randomBytes(passing.length) : passing, onWritten);
     }
     if (isReset) this.#ended = true;
     else if (isLimitReached) this.#end();
+  }
+
+  /**
+   * What was written has to leave before the reset, which would discard it, and to be read before it:
+   * Node 22 takes a reset that comes with data for an end. The immediate lets a reader of this
+   * process have its turn, the pause one of another.
+   */
+  #resetSoon(): void {
+    setTimeout(() => setImmediate(this.#reset), RESET_PAUSE_MS);
   }
 
   #end(): void {

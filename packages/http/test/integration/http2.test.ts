@@ -2,7 +2,16 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient } from '../../src/index.ts';
-import { echo, failureOf, startH2, startH2c, startHttps, tls, until } from '../support/servers.ts';
+import {
+  echo,
+  failureOf,
+  startH2,
+  startH2c,
+  startHttps,
+  type TestServer,
+  tls,
+  until,
+} from '../support/servers.ts';
 
 const ca = { tls: { ca: tls.cert } };
 
@@ -10,6 +19,11 @@ function answer(stream: ServerHttp2Stream, value: unknown = { ok: true }): void 
   if (stream.destroyed) return;
   stream.respond({ ':status': 200, 'content-type': 'application/json' });
   if (stream.writable) stream.end(JSON.stringify(value));
+}
+
+// Not by the session's socket: Node 22 forbids to destroy that one.
+function loseConnections({ sockets }: TestServer): void {
+  for (const socket of sockets) socket.destroy();
 }
 
 describe('HTTP/2', () => {
@@ -160,7 +174,7 @@ describe('HTTP/2', () => {
       http.on('stream', (stream) => {
         stream.respond({ ':status': 200 });
         stream.write('{"a":1}');
-        setTimeout(() => stream.session?.socket.destroy(), 10);
+        setTimeout(() => loseConnections(server), 10);
       });
     });
     await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
@@ -194,7 +208,7 @@ describe('HTTP/2', () => {
       http.on('stream', (stream) => {
         if (!lost) {
           lost = true;
-          setTimeout(() => stream.session?.socket.destroy(), 20);
+          setTimeout(() => loseConnections(server), 20);
         } else setTimeout(() => answer(stream), 40);
       });
     });
