@@ -71,6 +71,48 @@ export default defineSuite({
         return { run: (index) => get(keyOf(index)), check, close: () => bento.disconnectAll() };
       },
     },
+    cachified: {
+      role: 'peer',
+      library: '@epic-web/cachified',
+      note: 'over lru-cache',
+      async setup() {
+        const { cachified } = await import('@epic-web/cachified');
+        const { LRUCache } = await import('lru-cache');
+        // biome-ignore lint/suspicious/noExplicitAny: the entry type of cachified holds any value
+        const cache = new LRUCache<string, any>({ max: 10_000 });
+        const get = (key: string) => cachified({ cache, key, ttl: 300_000, getFreshValue: () => load(key) });
+        for (const key of keys) await get(key);
+        return { run: (index) => get(keyOf(index)), check };
+      },
+    },
+    'cache-manager': {
+      role: 'peer',
+      library: 'cache-manager',
+      note: 'defaults, ttl 300 s',
+      async setup() {
+        const { createCache } = await import('cache-manager');
+        const cache = createCache({ ttl: 300_000 });
+        const get = (key: string) => cache.wrap(key, () => load(key));
+        for (const key of keys) await get(key);
+        return { run: (index) => get(keyOf(index)), check, close: () => cache.disconnect() };
+      },
+    },
+    cacheable: {
+      role: 'peer',
+      library: 'cacheable',
+      note: 'defaults, ttl 300 s',
+      async setup() {
+        const { Cacheable } = await import('cacheable');
+        const cache = new Cacheable();
+        const get = (key: string) => cache.getOrSet(key, () => load(key), { ttl: '5m' });
+        for (const key of keys) await get(key);
+        return {
+          run: (index) => get(keyOf(index)),
+          check: (value, index) => check(value as { readonly key: string }, index),
+          close: () => cache.disconnect(),
+        };
+      },
+    },
     hotpath: {
       role: 'ours',
       library: '@hotpath/cache',

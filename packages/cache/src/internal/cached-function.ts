@@ -2,7 +2,8 @@ import type { CachedFunction, CallOptions, ChangeResult, LoadContext } from '../
 import { warmUp } from '../warm-up.ts';
 import { closedError } from './cache-core.ts';
 import type { Load } from './flight.ts';
-import { keyOfArguments, keyOfPair, keyOfValue, type LocalKey } from './key-codec.ts';
+import { keyOfString, type LocalKey } from './key-codec.ts';
+import { KeyMemo } from './key-memo.ts';
 import type { ResolvedEntryOptions } from './lifetime.ts';
 import type { Region } from './region.ts';
 
@@ -58,11 +59,29 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
   const { name, key: keyOf } = settings;
   const { core } = region;
   const { counters } = core;
+  const memo = new KeyMemo(name);
+  const isDirect = keyOf === undefined;
+
+  function keyOfOne(value: unknown): LocalKey {
+    if (typeof value === 'string') return keyOfString(value);
+    if (typeof value === 'number') return value === 0 ? 0 : value;
+    return memo.keyOfOne(value);
+  }
 
   function keyFor(args: Args): LocalKey {
-    if (keyOf === undefined) return keyOfArguments(args, name);
+    if (keyOf === undefined) return args.length === 1 ? keyOfOne(args[0]) : memo.keyOfMany(args);
     const part = keyOf(...args);
-    return Array.isArray(part) ? keyOfArguments(part, name) : keyOfValue(part, name);
+    if (!Array.isArray(part)) return keyOfOne(part);
+    return part.length === 1 ? keyOfOne(part[0]) : memo.keyOfMany(part);
+  }
+
+  /** The key of a call: of one or two arguments without an array of them. */
+  function keyOfCall(count: number, first: unknown, second: unknown, rest: readonly unknown[]): LocalKey {
+    if (isDirect) {
+      if (count === 1) return keyOfOne(first);
+      if (count === 2) return memo.keyOfTwo(first, second);
+    }
+    return keyFor(listOf(count, first, second, rest) as unknown as Args);
   }
 
   function load(receiver: unknown, args: Args, key: LocalKey, options?: CallOptions): Promise<Value> {
@@ -73,39 +92,25 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     ) as Promise<Value>;
   }
 
-  /** The key of one or two arguments, without an array of them; `undefined` for more. */
-  function quickKey(count: number, first: unknown, second: unknown): LocalKey | undefined {
-    if (keyOf !== undefined) return undefined;
-    if (count === 1) return keyOfValue(first, name);
-    return count === 2 ? keyOfPair(first, second, name) : undefined;
-  }
-
   function call(this: unknown, first?: unknown, second?: unknown, ...rest: unknown[]): Promise<Value> {
     // biome-ignore lint/complexity/noArguments: its length alone costs nothing, an array of the arguments does
     const count = arguments.length;
-    let key: LocalKey | undefined;
+    let key: LocalKey;
     try {
-      key = quickKey(count, first, second);
-      if (key === undefined) return callWith(this, listOf(count, first, second, rest) as unknown as Args);
+      key = keyOfCall(count, first, second, rest);
     } catch (error) {
       return Promise.reject(error);
     }
     const entry = region.hit(key);
-    if (entry !== undefined) {
-      counters.l1Hits++;
-      return region.promiseOf(entry) as Promise<Value>;
-    }
-    return load(this, listOf(count, first, second, rest) as unknown as Args, key);
+    if (entry === undefined) return load(this, listOf(count, first, second, rest) as unknown as Args, key);
+    counters.l1Hits++;
+    return region.promiseOf(entry) as Promise<Value>;
   }
 
-  function callWith(receiver: unknown, args: Args): Promise<Value> {
-    const key = keyFor(args);
-    const entry = region.hit(key);
-    if (entry !== undefined) {
-      counters.l1Hits++;
-      return region.promiseOf(entry) as Promise<Value>;
-    }
-    return load(receiver, args, key);
+  function peek(first?: unknown, second?: unknown, ...rest: unknown[]): Value | undefined {
+    // biome-ignore lint/complexity/noArguments: as above
+    const entry = region.hit(keyOfCall(arguments.length, first, second, rest));
+    return entry === undefined ? undefined : (region.valueOf(entry) as Value);
   }
 
   const cached = call as unknown as CachedFunction<Args, Value>;
@@ -113,14 +118,7 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     cached,
     Object.getOwnPropertyDescriptors({
       cacheName: name,
-      peek(first?: unknown, second?: unknown, ...rest: unknown[]): Value | undefined {
-        // biome-ignore lint/complexity/noArguments: as above
-        const count = arguments.length;
-        const key =
-          quickKey(count, first, second) ?? keyFor(listOf(count, first, second, rest) as unknown as Args);
-        const entry = region.hit(key);
-        return entry === undefined ? undefined : (region.valueOf(entry) as Value);
-      },
+      peek,
       async with(options: CallOptions, ...args: Args): Promise<Value> {
         return load(undefined, args, keyFor(args), options);
       },

@@ -22,19 +22,12 @@ const LONGEST_KEY = 512;
  */
 export function keyOfArguments(args: readonly unknown[], owner: string): LocalKey {
   if (args.length === 1) return keyOfValue(args[0], owner);
-  if (args.length === 2) return keyOfPair(args[0], args[1], owner);
   let text = `${ENCODED}${args.length}|`;
   for (let index = 0; index < args.length; index++) text += encode(args[index], owner, index, undefined);
   return shortened(text);
 }
 
-/** As {@link keyOfArguments}, for two. */
-export function keyOfPair(first: unknown, second: unknown, owner: string): string {
-  return shortened(`${ENCODED}2|${encode(first, owner, 0, undefined)}${encode(second, owner, 1, undefined)}`);
-}
-
-/** As {@link keyOfArguments}, for one argument. */
-export function keyOfValue(value: unknown, owner: string): LocalKey {
+function keyOfValue(value: unknown, owner: string): LocalKey {
   if (typeof value === 'number') return value === 0 ? 0 : value;
   if (typeof value === 'string') return keyOfString(value);
   return shortened(`${ENCODED}1|${encode(value, owner, 0, undefined)}`);

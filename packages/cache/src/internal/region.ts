@@ -6,9 +6,11 @@ import { type CacheCore, closedError } from './cache-core.ts';
 import { Entry } from './entry.ts';
 import { Flight, type Load } from './flight.ts';
 import { deepClone, deepFreeze } from './hand-out.ts';
+import type { HotClock } from './hot-clock.ts';
 import { type LocalKey, readableKey, sharedKey } from './key-codec.ts';
 import { drawEarlyRefreshMs, type Lifetime } from './lifetime.ts';
 import { type FoundValue, Lookup } from './lookup.ts';
+import type { Marks } from './marks.ts';
 import { Proof } from './proof.ts';
 import { estimateBytes } from './value-size.ts';
 
@@ -34,6 +36,8 @@ export class Region {
   /** What its keys start with for {@link readableKey}. */
   readonly readablePrefix: string;
   readonly #l1: LRUCache<LocalKey, Entry> | undefined;
+  readonly #marks: Marks;
+  readonly #hotClock: HotClock;
   readonly #copy: ResolvedL1Options['copy'];
   readonly #countsBytes: boolean;
   readonly #flights = new Map<LocalKey, Flight>();
@@ -42,6 +46,8 @@ export class Region {
     this.core = core;
     this.prefix = prefix;
     this.readablePrefix = readablePrefix;
+    this.#marks = core.marks;
+    this.#hotClock = core.hotClock;
     this.#copy = l1.copy;
     this.#countsBytes = l1.maxBytes !== Number.POSITIVE_INFINITY;
     if (l1.maxEntries === 0) return;
@@ -66,8 +72,8 @@ export class Region {
   hit(key: LocalKey): Entry | undefined {
     const entry = this.#l1?.get(key);
     if (entry === undefined) return undefined;
-    const now = this.core.hotClock.now();
-    if (now < entry.freshUntilMs && now < entry.proof.untilMs && entry.version === this.core.marks.version) {
+    const now = this.#hotClock.now();
+    if (now < entry.freshUntilMs && now < entry.proof.untilMs && entry.version === this.#marks.version) {
       return entry;
     }
     return this.judge(key, entry) === 'fresh' ? entry : undefined;
