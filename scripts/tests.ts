@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root, run } from './steps.ts';
 
@@ -7,6 +7,14 @@ export function reportOf(task: string): string {
   const path = join(root, '.hotpath', 'reports', `${task}.json`);
   mkdirSync(dirname(path), { recursive: true });
   return path;
+}
+
+/** Leaves the report of a task that is no run of vitest. */
+export function writeReport(
+  task: string,
+  counts: { readonly passed: number; readonly failed: number },
+): void {
+  writeFileSync(reportOf(task), JSON.stringify(counts));
 }
 
 /** Runs vitest with a report for `task`; resolves with its exit code. */

@@ -20,6 +20,13 @@ export class StepError extends Error {
   }
 }
 
+let done = 0;
+
+/** How many steps of this process have succeeded. */
+export function stepsDone(): number {
+  return done;
+}
+
 /**
  * Runs one named step, reports how long it took, and puts its name before whatever goes wrong in it.
  *
@@ -37,6 +44,7 @@ export async function step<Result>(
   });
   try {
     const result = await Promise.race([work(), late]);
+    done++;
     console.error(`ok     ${name} (${((performance.now() - startMs) / 1000).toFixed(1)} s)`);
     return result;
   } catch (error) {

@@ -1,10 +1,10 @@
-import { globSync, writeFileSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { build } from '../build.ts';
 import { exec } from '../release/step.ts';
 import { packages, root } from '../steps.ts';
-import { reportOf } from '../tests.ts';
+import { writeReport } from '../tests.ts';
 
 const PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}`;
 const TIMEOUT_MS = 300_000;
@@ -62,10 +62,7 @@ async function work(): Promise<void> {
 }
 // As many at once as there are cores: what a step writes is shown when it has failed, and in one piece.
 await Promise.all(Array.from({ length: availableParallelism() }, work));
-writeFileSync(
-  reportOf('check'),
-  JSON.stringify({ passed: steps.length - failed.length, failed: failed.length }),
-);
+writeReport('check', { passed: steps.length - failed.length, failed: failed.length });
 if (failed.length > 0) {
   console.error(`\n${failed.length} of ${steps.length} checks failed: ${failed.join(', ')}`);
   process.exitCode = 1;
