@@ -119,6 +119,7 @@ const core = await import('@hotpath/core').catch((error) => {
 for (const [entry, imported] of seen) {
   for (const [name, value] of Object.entries(imported)) {
     if (typeof value !== 'function' || !(value.prototype instanceof Error) || core === undefined) continue;
+    if (value.name !== name) fail(entry + ': ' + name + ' is called ' + value.name + ' in stack traces');
     if (value.prototype[Symbol.for('hotpath.error')] !== true) fail(entry + ': ' + name + ' is no error of ours');
     for (let base = value; base !== Function.prototype; base = Object.getPrototypeOf(base)) {
       if (base.name === 'HotpathError' && base !== core.HotpathError) fail(entry + ': ' + name + ' comes from a second copy of @hotpath/core');

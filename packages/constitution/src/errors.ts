@@ -29,7 +29,7 @@ const refusals: Readonly<Record<Refusal, readonly [code: ConstitutionErrorCode, 
 /** The work carried no accepted constitutional hash. Neither the message nor any field tells the expected one. */
 export class ConstitutionError extends GovernanceError<ConstitutionErrorCode> {
   static {
-    ConstitutionError.prototype.name = 'ConstitutionError';
+    this.prototype.name = 'ConstitutionError';
   }
 
   readonly result: Refusal;
@@ -62,14 +62,14 @@ export class DriftError<
     | 'HOTPATH_CONSTITUTION_ROLLBACK',
 > extends GovernanceError<Code> {
   static {
-    DriftError.prototype.name = 'DriftError';
+    this.prototype.name = 'DriftError';
   }
 }
 
 /** A value or text has no canonical JSON form. */
 export class CanonicalJsonError extends CorruptError<'HOTPATH_CANONICAL_JSON'> {
   static {
-    CanonicalJsonError.prototype.name = 'CanonicalJsonError';
+    this.prototype.name = 'CanonicalJsonError';
   }
 
   /** Where it is: `$.rules[3].text`. `$` is the whole. */
@@ -86,14 +86,14 @@ export class DocumentError extends CorruptError<
   'HOTPATH_CONSTITUTION_DOCUMENT' | 'HOTPATH_CONSTITUTION_PIN_FILE' | 'HOTPATH_CONSTITUTION_FINGERPRINT'
 > {
   static {
-    DocumentError.prototype.name = 'DocumentError';
+    this.prototype.name = 'DocumentError';
   }
 }
 
 /** The audit log's stored data is damaged, or a proof or checkpoint can't be made from it. */
 export class AuditCorruptError extends CorruptError<'HOTPATH_AUDIT_CORRUPT' | 'HOTPATH_AUDIT_CHECKPOINT'> {
   static {
-    AuditCorruptError.prototype.name = 'AuditCorruptError';
+    this.prototype.name = 'AuditCorruptError';
   }
 }
 
@@ -106,6 +106,6 @@ export class AuditRejectedError extends RejectedError<
   | 'HOTPATH_AUDIT_DROPPED'
 > {
   static {
-    AuditRejectedError.prototype.name = 'AuditRejectedError';
+    this.prototype.name = 'AuditRejectedError';
   }
 }

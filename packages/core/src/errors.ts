@@ -28,7 +28,8 @@ export const hotpathErrorBrand: unique symbol = Symbol.for('hotpath.error');
  */
 export abstract class HotpathError<Code extends ErrorCode = ErrorCode> extends Error {
   static {
-    Object.defineProperty(HotpathError.prototype, hotpathErrorBrand, { value: true });
+    // Not by name, here and below: a bundler renames a class that its own body names, and stack traces tell it.
+    Object.defineProperty(this.prototype, hotpathErrorBrand, { value: true });
   }
 
   abstract readonly family: ErrorFamily;
@@ -62,7 +63,7 @@ export function isHotpathError<Code extends ErrorCode = ErrorCode>(
 /** A deadline passed before the work was done. The work may still have had its effect. */
 export class TimeoutError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    TimeoutError.prototype.name = 'TimeoutError';
+    this.prototype.name = 'TimeoutError';
   }
 
   get family(): 'timeout' {
@@ -73,7 +74,7 @@ export class TimeoutError<Code extends ErrorCode = ErrorCode> extends HotpathErr
 /** The work was given up by this library: its owner closed, or a sibling failed. */
 export class AbortedError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    AbortedError.prototype.name = 'AbortedError';
+    this.prototype.name = 'AbortedError';
   }
 
   get family(): 'aborted' {
@@ -90,7 +91,7 @@ export interface RejectedErrorOptions extends HotpathErrorOptions {
 /** The work was not begun, because a limit was reached or a queue was full. */
 export class RejectedError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    RejectedError.prototype.name = 'RejectedError';
+    this.prototype.name = 'RejectedError';
   }
 
   /** Milliseconds after which another try may be admitted; `undefined` when that can't be known. */
@@ -109,7 +110,7 @@ export class RejectedError<Code extends ErrorCode = ErrorCode> extends HotpathEr
 /** The work was not begun, because what it needs is known to be away: a circuit is open, a server is lost. */
 export class UnavailableError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    UnavailableError.prototype.name = 'UnavailableError';
+    this.prototype.name = 'UnavailableError';
   }
 
   /** Milliseconds after which another try may succeed; `undefined` when that can't be known. */
@@ -128,7 +129,7 @@ export class UnavailableError<Code extends ErrorCode = ErrorCode> extends Hotpat
 /** Another system answered, and its answer was a failure. */
 export class UpstreamError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    UpstreamError.prototype.name = 'UpstreamError';
+    this.prototype.name = 'UpstreamError';
   }
 
   get family(): 'upstream' {
@@ -139,7 +140,7 @@ export class UpstreamError<Code extends ErrorCode = ErrorCode> extends HotpathEr
 /** Data is not what it must be: a broken reply, a damaged file, a result of the wrong shape. */
 export class CorruptError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    CorruptError.prototype.name = 'CorruptError';
+    this.prototype.name = 'CorruptError';
   }
 
   get family(): 'corrupt' {
@@ -150,7 +151,7 @@ export class CorruptError<Code extends ErrorCode = ErrorCode> extends HotpathErr
 /** The work was refused because it is not bound to an accepted governing document. */
 export class GovernanceError<Code extends ErrorCode = ErrorCode> extends HotpathError<Code> {
   static {
-    GovernanceError.prototype.name = 'GovernanceError';
+    this.prototype.name = 'GovernanceError';
   }
 
   get family(): 'governance' {

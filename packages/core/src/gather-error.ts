@@ -11,8 +11,8 @@ const MOST_NAMED = 10;
 /** Why a gather failed; `errors[i]` is what item `indices[i]` failed with, `cause` what failed first. */
 export class GatherError extends AggregateError {
   static {
-    GatherError.prototype.name = 'GatherError';
-    Object.defineProperty(GatherError.prototype, hotpathErrorBrand, { value: true });
+    this.prototype.name = 'GatherError';
+    Object.defineProperty(this.prototype, hotpathErrorBrand, { value: true });
   }
 
   /** `HOTPATH_GATHER_FAILED`: an item failed in mode `failFast`; `HOTPATH_GATHER_NONE`: none succeeded in mode `any`. */

@@ -53,7 +53,7 @@ export class HttpTimeoutError<
     | 'HOTPATH_HTTP_CONNECT_TIMEOUT',
 > extends TimeoutError<Code> {
   static {
-    HttpTimeoutError.prototype.name = 'HttpTimeoutError';
+    this.prototype.name = 'HttpTimeoutError';
   }
 
   constructor(code: Code, message: string, details: HttpErrorDetails) {
@@ -66,7 +66,7 @@ export interface HttpAbortedError extends Carried {}
 /** The client was closed before the request was done. */
 export class HttpAbortedError<Code extends ErrorCode = 'HOTPATH_HTTP_CLOSED'> extends AbortedError<Code> {
   static {
-    HttpAbortedError.prototype.name = 'HttpAbortedError';
+    this.prototype.name = 'HttpAbortedError';
   }
 
   constructor(code: Code, message: string, details: HttpErrorDetails) {
@@ -85,7 +85,7 @@ export class HttpRejectedError<
     | 'HOTPATH_HTTP_ADDRESS_REFUSED',
 > extends RejectedError<Code> {
   static {
-    HttpRejectedError.prototype.name = 'HttpRejectedError';
+    this.prototype.name = 'HttpRejectedError';
   }
 
   constructor(code: Code, message: string, details: HttpErrorDetails) {
@@ -103,7 +103,7 @@ export class HttpUnavailableError<
     | 'HOTPATH_HTTP_CONNECTION_LOST',
 > extends UnavailableError<Code> {
   static {
-    HttpUnavailableError.prototype.name = 'HttpUnavailableError';
+    this.prototype.name = 'HttpUnavailableError';
   }
 
   constructor(code: Code, message: string, details: HttpErrorDetails) {
@@ -127,7 +127,7 @@ export class HttpStatusError<
   Code extends ErrorCode = 'HOTPATH_HTTP_STATUS' | 'HOTPATH_HTTP_REDIRECT_REFUSED',
 > extends UpstreamError<Code> {
   static {
-    HttpStatusError.prototype.name = 'HttpStatusError';
+    this.prototype.name = 'HttpStatusError';
   }
 
   readonly #response: HttpFailedResponse;
@@ -155,7 +155,7 @@ export class HttpCorruptError<
     | 'HOTPATH_HTTP_TOO_LARGE',
 > extends CorruptError<Code> {
   static {
-    HttpCorruptError.prototype.name = 'HttpCorruptError';
+    this.prototype.name = 'HttpCorruptError';
   }
 
   constructor(code: Code, message: string, details: HttpErrorDetails) {
