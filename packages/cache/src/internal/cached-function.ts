@@ -75,15 +75,6 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     return part.length === 1 ? keyOfOne(part[0]) : memo.keyOfMany(part);
   }
 
-  /** The key of a call: of one or two arguments without an array of them. */
-  function keyOfCall(count: number, first: unknown, second: unknown, rest: readonly unknown[]): LocalKey {
-    if (isDirect) {
-      if (count === 1) return keyOfOne(first);
-      if (count === 2) return memo.keyOfTwo(first, second);
-    }
-    return keyFor(listOf(count, first, second, rest) as unknown as Args);
-  }
-
   function load(receiver: unknown, args: Args, key: LocalKey, options?: CallOptions): Promise<Value> {
     return region.get(
       key,
@@ -92,24 +83,44 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     ) as Promise<Value>;
   }
 
+  // Calls of one or two arguments go without an array of them, which would cost more than the hit: as long as
+  // `rest` is only spread into calls it is never made.
   function call(this: unknown, first?: unknown, second?: unknown, ...rest: unknown[]): Promise<Value> {
-    // biome-ignore lint/complexity/noArguments: its length alone costs nothing, an array of the arguments does
+    // biome-ignore lint/complexity/noArguments: its length costs nothing
     const count = arguments.length;
+    if (!isDirect || count === 0 || count > 2) return callWith(this, listOf(count, first, second, ...rest));
     let key: LocalKey;
     try {
-      key = keyOfCall(count, first, second, rest);
+      key = count === 1 ? keyOfOne(first) : memo.keyOfTwo(first, second);
     } catch (error) {
       return Promise.reject(error);
     }
     const entry = region.hit(key);
-    if (entry === undefined) return load(this, listOf(count, first, second, rest) as unknown as Args, key);
+    if (entry === undefined) return load(this, listOf(count, first, second), key);
+    counters.l1Hits++;
+    return region.promiseOf(entry) as Promise<Value>;
+  }
+
+  function callWith(receiver: unknown, args: Args): Promise<Value> {
+    let key: LocalKey;
+    try {
+      key = keyFor(args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const entry = region.hit(key);
+    if (entry === undefined) return load(receiver, args, key);
     counters.l1Hits++;
     return region.promiseOf(entry) as Promise<Value>;
   }
 
   function peek(first?: unknown, second?: unknown, ...rest: unknown[]): Value | undefined {
     // biome-ignore lint/complexity/noArguments: as above
-    const entry = region.hit(keyOfCall(arguments.length, first, second, rest));
+    const count = arguments.length;
+    let key: LocalKey;
+    if (!isDirect || count === 0 || count > 2) key = keyFor(listOf(count, first, second, ...rest));
+    else key = count === 1 ? keyOfOne(first) : memo.keyOfTwo(first, second);
+    const entry = region.hit(key);
     return entry === undefined ? undefined : (region.valueOf(entry) as Value);
   }
 
@@ -139,7 +150,6 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
 }
 
 /** The arguments of a call that had `count` of them. */
-function listOf(count: number, first: unknown, second: unknown, rest: readonly unknown[]): unknown[] {
-  if (count === 0) return [];
-  return count === 1 ? [first] : [first, second, ...rest];
+function listOf<Args extends readonly unknown[]>(count: number, ...all: unknown[]): Args {
+  return (count < all.length ? all.slice(0, count) : all) as unknown as Args;
 }

@@ -26,6 +26,8 @@ export type Verdict = 'fresh' | 'early' | 'stale' | 'grace' | 'unproven' | 'dead
 
 /** An entry, its key, its node in the list and its array slots, measured with a heap snapshot. */
 const ENTRY_OVERHEAD_BYTES = 260;
+/** Given to each look-up, which would make an object of its own otherwise. */
+const GET: { status: LRUCache.Status<unknown, unknown> | undefined } = { status: undefined };
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /** The values of one wrapped function (or all keyed values) in this process, and the loads under way. */
@@ -70,7 +72,8 @@ export class Region {
 
   /** The entry when it may be served as it is. This is the hot path. */
   hit(key: LocalKey): Entry | undefined {
-    const entry = this.#l1?.get(key);
+    const entry = this.#l1?.get(key, GET as never);
+    if (GET.status !== undefined) GET.status = undefined;
     if (entry === undefined) return undefined;
     const now = this.#hotClock.now();
     if (now < entry.freshUntilMs && now < entry.proof.untilMs && entry.version === this.#marks.version) {
