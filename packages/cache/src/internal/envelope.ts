@@ -8,7 +8,7 @@ import type { Lifetime } from './lifetime.ts';
  * What is written to Redis behind the scripts' head:
  *   0 byte    version (high four bits), compression (two), format (two)
  *   1 uint32  CRC-32 of all that follows
- *   5 doubles how long the value is fresh, stale, in its grace; how long its load took
+ *   5 doubles how long the value is fresh (the scripts read this one too), stale, in its grace; how long its load took
  *  37 uint16  bytes of tags
  *  39 tags, each with a NUL behind it, then the value
  */

@@ -68,6 +68,8 @@ export class Flight implements SharedReader {
   #lease = '';
   #bornMs: Milliseconds;
   #epoch: number;
+  #drops: number;
+  #detachments: number;
   #proof: Proof | undefined;
   #context: Context | undefined;
   #sharedFallback: SharedValue | undefined;
@@ -84,6 +86,8 @@ export class Flight implements SharedReader {
     this.readableKey = core.tier === undefined ? '' : region.readable(key);
     this.#bornMs = core.hotClock.now();
     this.#epoch = core.marks.version;
+    this.#drops = region.drops;
+    this.#detachments = region.detachments;
     this.#proof = core.tier?.proofFor(this.sharedKey);
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -140,11 +144,11 @@ export class Flight implements SharedReader {
     this.#promise.catch(() => {});
     const { tier } = this.#region.core;
     if (tier === undefined) void this.#loadValue();
-    else tier.acquire(this);
+    else tier.acquire(this, this.#fallback?.expiresMs);
   }
 
   onShared(status: SharedStatus, shared: SharedValue | undefined, lease: string): void {
-    const { counters, tier } = this.#region.core;
+    const { counters } = this.#region.core;
     switch (status) {
       case 'hit':
         this.#onHit(shared as SharedValue);
@@ -159,9 +163,6 @@ export class Flight implements SharedReader {
         if (this.#waiters === 0) this.#region.land(this);
         else this.#awaitOther();
         return;
-      case 'invalid':
-        tier?.acquire(this);
-        return;
       default:
         if (status === 'missing') counters.l2Misses++;
         void this.#loadValue();
@@ -174,7 +175,7 @@ export class Flight implements SharedReader {
     if (restMs <= 0 && restMs + shared.lifetime.staleMs <= 0) {
       // Only good enough to stand in for a load that fails.
       if (restMs + shared.lifetime.graceMs > 0) this.#sharedFallback = shared;
-      core.tier?.acquire(this);
+      core.tier?.acquire(this, core.clock.now() + restMs);
       return;
     }
     core.counters.l2Hits++;
@@ -209,6 +210,8 @@ export class Flight implements SharedReader {
       // What was waited for elsewhere proves nothing about what is loaded from here on.
       this.#bornMs = core.hotClock.exact();
       this.#epoch = core.marks.version;
+      this.#drops = this.#region.drops;
+      this.#detachments = this.#region.detachments;
       this.#proof = core.tier?.proofFor(this.sharedKey);
     }
     const context = new Context();
@@ -276,6 +279,12 @@ export class Flight implements SharedReader {
     });
   }
 
+  /** Off its key it can't be fenced: any drop since may have been the one of its key. */
+  get #mayHaveMissedDrop(): boolean {
+    const { detachments, drops } = this.#region;
+    return this.#detachments !== detachments && this.#drops !== drops;
+  }
+
   /** Keeps the value in memory, unless it was invalidated since this flight began. */
   #keep(
     value: unknown,
@@ -286,7 +295,7 @@ export class Flight implements SharedReader {
     bytes: number | undefined,
   ): Entry | undefined {
     const { core } = this.#region;
-    if (this.#isFenced) return undefined;
+    if (this.#isFenced || this.#mayHaveMissedDrop) return undefined;
     if (core.bypassWhenAway && core.tier?.isAway(this.sharedKey)) return undefined;
     if (core.marks.invalidates(this.#epoch, tags, () => this.#region.readable(this.key))) return undefined;
     const origin = { bornMs: this.#bornMs, epoch: this.#epoch, proof: this.#proof };

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Milliseconds } from '@hotpath/core';
+import type { Clock, Milliseconds } from '@hotpath/core';
 import { events } from '../events.ts';
 import type { Counters } from './counters.ts';
 import type { Envelopes, Opened } from './envelope.ts';
@@ -16,12 +16,13 @@ const TOKEN_DIGITS = 6;
 /** What the scripts say in place of a value. */
 const LEASED = 0;
 const GRANTED = 1;
+const NEWER = 3;
 
 interface ReadBatchesOptions {
   readonly envelopes: Envelopes;
   readonly counters: Counters;
+  readonly clock: Clock;
   readonly leases: Leases;
-  readonly leaseMs: Milliseconds;
   readonly namespace: string;
   readonly serverTime: ServerTime;
 }
@@ -96,10 +97,11 @@ export class ReadBatches {
       return;
     }
     const keys = readers.map((reader) => shard.root + reader.sharedKey);
+    const { firstLeaseMs } = this.#options.leases;
     let reply: Promise<unknown>;
     if (withLeases) {
       const wanted = readers.map((reader) => (reader.wantsLease ? '1' : '0')).join('');
-      reply = shard.run(link, scripts.read, keys, [batch.token, this.#options.leaseMs, wanted]);
+      reply = shard.run(link, scripts.read, keys, [batch.token, firstLeaseMs, wanted]);
     } else reply = link.send('MGET', [shard.stateKey, ...keys]);
     let underWay = this.#underWay.get(shard);
     if (underWay === undefined) {
@@ -109,7 +111,7 @@ export class ReadBatches {
     underWay.add(batch);
     reply.then(
       (values) => this.#onReply(shard, batch, values as (Buffer | number | null)[]),
-      () => this.#release(shard, batch),
+      () => this.#lose(shard, batch),
     );
   }
 
@@ -138,13 +140,20 @@ export class ReadBatches {
     );
   }
 
+  /** Whether its leases were given will not be known any more. */
+  #lose(shard: Shard, batch: Batch): void {
+    if (batch.token !== '') {
+      for (const { sharedKey, wantsLease } of batch.readers) {
+        if (wantsLease) this.#options.leases.lose(shard, sharedKey, batch.token);
+      }
+    }
+    this.#release(shard, batch);
+  }
+
   /** Leases that came too late for those who wanted them. */
   #giveBack(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
-    const { link } = shard;
-    for (let index = 0; index < batch.readers.length; index++) {
-      if (values[index + 1] !== GRANTED || link === undefined) continue;
-      const key = shard.root + (batch.readers[index] as SharedReader).sharedKey;
-      shard.run(link, scripts.renew, [key], [batch.token, 0]).catch(() => {});
+    for (const [index, { sharedKey }] of batch.readers.entries()) {
+      if (values[index + 1] === GRANTED) this.#options.leases.end(shard, sharedKey, batch.token);
     }
   }
 
@@ -188,13 +197,14 @@ export class ReadBatches {
         const reason = error instanceof Error ? error.message : String(error);
         events.corruptEntry.publish({ namespace, key: reader.readableKey, reason });
       }
-      if (reader.wantsLease) this.acquire(shard, reader, true);
+      if (reader.wantsLease) this.#acquire(shard, reader, ['1', '', '']);
       else reader.onShared('missing', undefined, '');
       return;
     }
     const sequence = bytes.readDoubleBE(SEQUENCE_OFFSET);
     if (shard.mirror.invalidates(sequence, opened.tags, reader.readableKey)) {
-      reader.onShared(reader.wantsLease ? 'invalid' : 'missing', undefined, '');
+      if (reader.wantsLease) this.#acquire(shard, reader, ['0', '', sequence]);
+      else reader.onShared('missing', undefined, '');
       return;
     }
     const ageMs = Math.max(0, nowMs - bytes.readDoubleBE(STORED_AT_OFFSET));
@@ -202,8 +212,14 @@ export class ReadBatches {
     reader.onShared('hit', { value, tags, lifetime, ageMs, bytes: bytes.byteLength }, '');
   }
 
-  /** Asks for the lease to replace what is there; by force, where it can't be read. */
-  acquire(shard: Shard, reader: SharedReader, isForced: boolean): void {
+  /** Asks for the lease to replace what is there, unless it is fresh for longer than the reader knows. */
+  refresh(shard: Shard, reader: SharedReader, knownUntilMs: Milliseconds | undefined): void {
+    const { clock, serverTime } = this.#options;
+    const known = knownUntilMs === undefined ? '' : serverTime.now() + (knownUntilMs - clock.now());
+    this.#acquire(shard, reader, ['0', known, '']);
+  }
+
+  #acquire(shard: Shard, reader: SharedReader, terms: readonly (string | number)[]): void {
     const { link } = shard;
     if (link === undefined || !link.isReadable) {
       reader.onShared('away', undefined, '');
@@ -212,7 +228,7 @@ export class ReadBatches {
     const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
     const underWay = this.#underWay.get(shard);
     underWay?.add(batch);
-    const args = [batch.token, this.#options.leaseMs, isForced ? '1' : '0'];
+    const args = [batch.token, this.#options.leases.firstLeaseMs, ...terms];
     shard.run(link, scripts.acquire, [shard.root + reader.sharedKey], args).then(
       (answer) => {
         if (batch.isReleased) {
@@ -222,9 +238,10 @@ export class ReadBatches {
         batch.isReleased = true;
         underWay?.delete(batch);
         if (answer === GRANTED) this.#grant(shard, reader, batch.token);
+        else if (answer === NEWER) this.add(shard, reader);
         else reader.onShared(answer === LEASED ? 'leased' : 'missing', undefined, '');
       },
-      () => this.#release(shard, batch),
+      () => this.#lose(shard, batch),
     );
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Milliseconds } from '@hotpath/core';
 import type { ChangeSink } from '../cache.ts';
 import { events } from '../events.ts';
 import type { ResolvedCacheOptions } from '../options.ts';
@@ -53,14 +54,12 @@ export class RedisTier implements SharedTier {
       serverTime: new ServerTime(() => clock.now()),
       isCluster,
     };
-    this.#leases = new Leases(clock, options.leaseMs, (shard, key, lease, leaseMs) => {
-      this.#renew(shard, key, lease, leaseMs);
-    });
+    this.#leases = new Leases(clock, options.leaseMs);
     this.#reads = new ReadBatches({
       envelopes: this.#envelopes,
       counters,
+      clock,
       leases: this.#leases,
-      leaseMs: options.leaseMs,
       namespace,
       serverTime: context.serverTime,
     });
@@ -71,6 +70,7 @@ export class RedisTier implements SharedTier {
       hardDeadlineMs: options.hardDeadlineMs,
       maxStalenessMs: options.maxStalenessMs,
       onSlow: (shard) => this.#reads.releaseAll(shard),
+      onUp: (shard) => this.#leases.endLost(shard),
       onState: (node, reason) => {
         if (node.link.state === 'down') this.#topology?.refresh();
         this.#announce(reason);
@@ -158,8 +158,8 @@ export class RedisTier implements SharedTier {
     else reader.onShared('away', undefined, '');
   }
 
-  acquire(reader: SharedReader): void {
-    this.#reads.acquire(this.#shardOf(reader.sharedKey), reader, false);
+  acquire(reader: SharedReader, knownUntilMs: Milliseconds | undefined): void {
+    this.#reads.refresh(this.#shardOf(reader.sharedKey), reader, knownUntilMs);
   }
 
   async fill(write: SharedWrite, lease: string): Promise<boolean> {
@@ -167,7 +167,7 @@ export class RedisTier implements SharedTier {
     this.#leases.forget(write.sharedKey, lease);
     const sealed = this.#seal(write);
     if (sealed === undefined || !shard.isReadable) {
-      this.#renew(shard, write.sharedKey, lease, 0);
+      this.#leases.end(shard, write.sharedKey, lease);
       return true;
     }
     try {
@@ -176,19 +176,14 @@ export class RedisTier implements SharedTier {
       return (await shard.run(link, scripts.fill, keys, [lease, hardMs(write), sealed])) === 1;
     } catch {
       // Unknown: what is kept in memory is still under its proof.
+      this.#leases.lose(shard, write.sharedKey, lease);
       return true;
     }
   }
 
   release(sharedKey: string, lease: string): void {
     this.#leases.forget(sharedKey, lease);
-    this.#renew(this.#shardOf(sharedKey), sharedKey, lease, 0);
-  }
-
-  #renew(shard: Shard, sharedKey: string, lease: string, leaseMs: number): void {
-    const { link } = shard;
-    if (link === undefined || !link.isReadable) return;
-    shard.run(link, scripts.renew, [shard.root + sharedKey], [lease, leaseMs]).catch(() => {});
+    this.#leases.end(this.#shardOf(sharedKey), sharedKey, lease);
   }
 
   #seal(write: SharedWrite): Buffer | undefined {

@@ -258,6 +258,8 @@ export class Region {
 
   /** How often a key was dropped: a look-up keeps what it found only when none was meanwhile. */
   drops = 0;
+  /** How often loads under way were taken off their keys. */
+  detachments = 0;
 
   /** Drops a value here and keeps a load that is under way from storing the old one. */
   drop(key: LocalKey): void {
@@ -276,6 +278,8 @@ export class Region {
 
   /** Keeps every load under way from being joined; their values are checked against the marks. */
   detachFlights(): void {
+    if (this.#flights.size === 0) return;
+    this.detachments++;
     this.#flights.clear();
   }
 

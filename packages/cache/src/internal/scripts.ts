@@ -65,13 +65,23 @@ v[#v + 1] = now
 return v
 `;
 
-/** KEYS state, value; ARGV token, lease ms, '1' to replace what is there. 1: granted, 0: leased by another. */
+/**
+ * KEYS state, value; ARGV token, lease ms, '1' to replace what is there, then of the value that the asker knows (or ''):
+ * until when it is fresh, server ms, and its number. 1: granted, 0: leased by another, 2: no state, 3: there is a newer value.
+ * A refreshed value is told from the known one by its expiry, which clocks at both ends blur by far less than a quarter of its life.
+ */
 const ACQUIRE = `${PRELUDE}
 local now = math.floor(micros() / 1000)
 local s = read(KEYS[1])
 if not s then return 2 end
 local head = struct.pack('>d', s[2])
-local x = redis.call('GETRANGE', KEYS[2], 0, 47)
+local x = redis.call('GETRANGE', KEYS[2], 0, 60)
+if #x == 61 and ARGV[3] == '0' then
+  local known = tonumber(ARGV[4])
+  if known and struct.unpack('>d', x) + struct.unpack('<d', x, 54) * 0.75 > known then return 3 end
+  known = tonumber(ARGV[5])
+  if known and struct.unpack('>d', x, 41) > known then return 3 end
+end
 if #x < 48 or ARGV[3] == '1' then
   redis.call('SET', KEYS[2], struct.pack('>dd', now, now + ARGV[2])..ARGV[1]..head..struct.pack('>d', 0), 'PX', ARGV[2])
   return 1

@@ -13,6 +13,7 @@ export interface ServerNodeOptions {
   readonly hardDeadlineMs: Milliseconds;
   readonly maxStalenessMs: Milliseconds;
   readonly onSlow: (shard: Shard) => void;
+  readonly onUp: (shard: Shard) => void;
   readonly onState: (node: ServerNode, reason: string) => void;
 }
 
@@ -36,7 +37,10 @@ export class ServerNode {
         for (const shard of this.#shards) options.onSlow(shard);
       },
       onState: (link, reason) => {
-        if (link.state === 'up') this.#subscription.onLinkUp();
+        if (link.state === 'up') {
+          for (const shard of this.#shards) options.onUp(shard);
+          this.#subscription.onLinkUp();
+        }
         options.onState(this, reason);
       },
     });

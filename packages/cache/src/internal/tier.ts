@@ -17,9 +17,9 @@ export interface SharedValue {
 /**
  * What Redis says about a key: `hit`; `granted`: there is none, and the lease to load it is ours;
  * `leased`: somebody else is loading it; `missing`: there is none, and no lease was asked for or
- * given; `invalid`: there is one which has been invalidated; `away`: Redis can't be asked.
+ * given; `away`: Redis can't be asked.
  */
-export type SharedStatus = 'hit' | 'granted' | 'leased' | 'missing' | 'invalid' | 'away';
+export type SharedStatus = 'hit' | 'granted' | 'leased' | 'missing' | 'away';
 
 /** Somebody who waits for what Redis says about a key. */
 export interface SharedReader {
@@ -48,8 +48,11 @@ export interface SharedTier {
   /** The proof to store values under that are read or loaded from now on. */
   proofFor(sharedKey: string): Proof | undefined;
   read(reader: SharedReader): void;
-  /** Asks for the lease to refresh a value that is there. */
-  acquire(reader: SharedReader): void;
+  /**
+   * Asks for the lease to refresh the value that is there, which the reader knows to be fresh until `knownUntilMs`
+   * of this process's clock; a newer one is a `hit`.
+   */
+  acquire(reader: SharedReader, knownUntilMs: Milliseconds | undefined): void;
   /** Stores a loaded value while its lease still stands: `false` when it was invalidated meanwhile. */
   fill(write: SharedWrite, lease: string): Promise<boolean>;
   /** Gives a lease back without a value. */

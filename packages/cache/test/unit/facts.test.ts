@@ -155,6 +155,22 @@ test('the same holds for tags, prefixes and clear', async () => {
   }
 });
 
+test('an invalidation during a load keeps the old value out, whatever else was invalidated before it', async () => {
+  for (const unrelated of [
+    (cache: Cache) => cache.invalidateTags('unrelated'),
+    (cache: Cache) => cache.invalidatePrefix('unrelated'),
+  ]) {
+    const cache = open();
+    const old = deferred<string>();
+    const first = cache.getOrSet('a', () => old.promise);
+    await unrelated(cache);
+    await cache.delete('a');
+    old.resolve('old');
+    expect(await first).toBe('old');
+    expect(await cache.getOrSet('a', async () => 'new')).toBe('new');
+  }
+});
+
 test('each hit is counted once, at its tier', async () => {
   const cache = open();
   await cache.getOrSet('a', () => 1);

@@ -1,0 +1,118 @@
+import { type FaultProxy, type RedisServer, startFaultProxy, startRedis } from '@hotpath/testkit';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { Caches, sleep } from '../fixtures/caches.ts';
+import { until } from '../fixtures/fleet.ts';
+
+let server: RedisServer;
+let proxy: FaultProxy;
+let near: Caches;
+let behindProxy: Caches;
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  proxy = await startFaultProxy({ port: server.port });
+  near = new Caches({ port: server.port });
+  behindProxy = new Caches({ port: proxy.port });
+});
+afterEach(async () => {
+  await behindProxy.close();
+  await near.close();
+  await proxy.close();
+  const redis = near.client();
+  await redis.flushall();
+  await near.close();
+});
+
+/** The lease was given, and the process that asked for it has not heard of it. */
+async function loseGrant(
+  inject: () => unknown,
+): Promise<{ readonly tookMs: number; readonly value: string }> {
+  const [cutOff, other] = [await behindProxy.openUp(), await near.openUp()];
+  await proxy.setFault({ kind: 'blackHole', direction: 'toClient' });
+  const redis = near.client();
+  const lonely = cutOff.getOrSet('a', async () => 'own');
+  await until(async () => (await redis.exists('{tested}k:sa')) + (await redis.dbsize()) > 2);
+  await inject();
+  const startedMs = performance.now();
+  const value = await other.getOrSet('a', async () => 'loaded');
+  const tookMs = performance.now() - startedMs;
+  expect(await lonely).toBe('own');
+  return { tookMs, value };
+}
+
+test('a lease whose holder never heard of it holds nobody up for long', async () => {
+  const { tookMs, value } = await loseGrant(() => {});
+  expect(value).toBe('loaded');
+  expect(tookMs).toBeLessThan(900);
+});
+
+test('a lease that was given on a connection which then broke is ended as soon as the holder is back', async () => {
+  const { tookMs, value } = await loseGrant(async () => {
+    await proxy.setFault();
+    proxy.reset();
+  });
+  expect(value).toBe('loaded');
+  expect(tookMs).toBeLessThan(400);
+});
+
+test('a cache that is closed during a load ends its lease at once', async () => {
+  const [leaving, other] = [await near.openUp(), await near.openUp()];
+  let finish!: (value: string) => void;
+  const loading = leaving.getOrSet('a', () => new Promise<string>((resolve) => (finish = resolve)));
+  await until(() => leaving.stats().loadsInFlight === 1);
+  const waiting = other.getOrSet('a', async () => 'other');
+  await until(() => other.stats().leaseWaits === 1);
+  const startedMs = performance.now();
+  await leaving.close();
+  expect(await waiting).toBe('other');
+  expect(performance.now() - startedMs).toBeLessThan(300);
+  finish('leaving');
+  expect(await loading).toBe('leaving');
+});
+
+test('a value that is due for a refresh everywhere is loaded once in the fleet', async () => {
+  const caches = [await near.openUp(), await near.openUp(), await near.openUp(), await near.openUp()];
+  let loads = 0;
+  const load = async (): Promise<number> => ++loads;
+  const options = { ttlMs: 300, staleMs: 60_000 };
+  for (const cache of caches) expect(await cache.getOrSet('a', load, options)).toBe(1);
+  expect(loads).toBe(1);
+  await sleep(320);
+  for (const cache of caches) {
+    await cache.getOrSet('a', load, options);
+    await until(async () => (await cache.getOrSet('a', load, options)) === 2, 200);
+  }
+  expect(loads).toBe(2);
+});
+
+test('a load that failed leaves the lease to the next at once', async () => {
+  const [a, b] = [await near.openUp(), await near.openUp()];
+  const failing = a.getOrSet('a', async () => {
+    await sleep(50);
+    throw new Error('no');
+  });
+  await until(() => a.stats().loadsInFlight === 1);
+  const startedMs = performance.now();
+  const waiting = b.getOrSet('a', async () => 'b');
+  await expect(failing).rejects.toThrow('no');
+  expect(await waiting).toBe('b');
+  expect(performance.now() - startedMs).toBeLessThan(300);
+});
+
+test('a process that waits longer than leaseWaitMs loads itself and stores nothing in Redis', async () => {
+  const [a, b] = [await near.openUp(), await near.openUp({ leaseWaitMs: 100 })];
+  let finish!: (value: string) => void;
+  const loading = a.getOrSet('a', () => new Promise<string>((resolve) => (finish = resolve)));
+  await until(() => a.stats().loadsInFlight === 1);
+  expect(await b.getOrSet('a', async () => 'impatient')).toBe('impatient');
+  expect(b.stats().leaseTimeouts).toBe(1);
+  finish('patient');
+  await loading;
+  await until(() => a.stats().l2.fills === 1);
+  expect(await (await near.openUp()).get('a')).toBe('patient');
+});
