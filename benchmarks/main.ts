@@ -1,19 +1,33 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchmarksFolder, discover } from './harness/discover.ts';
+import { benchmarksFolder, discover, type FoundSuite } from './harness/discover.ts';
 import { renderPage, writePage } from './harness/html.ts';
-import { describeMachine, pinToServerCore } from './harness/machine.ts';
-import { expectedMs, roundsOf, type Thoroughness } from './harness/plan.ts';
-import { startProgress } from './harness/progress.ts';
-import { mergeWithEarlier, type Results, SCHEMA, type SuiteResult, writeResults } from './harness/results.ts';
+import { collect, readEarlier } from './harness/latest.ts';
+import { pinToServerCore } from './harness/machine.ts';
+import { processesOf, suiteMs, type Thoroughness } from './harness/plan.ts';
+import { formatLeft, type Progress, startProgress } from './harness/progress.ts';
+import { keyOf, SCHEMA, type SuiteResult, writeResults } from './harness/results.ts';
 import { runAgainst } from './harness/run-against.ts';
 import { runSuite } from './harness/run-suite.ts';
 import { renderSuite } from './harness/table.ts';
+import { renderVerdict, worstOf } from './harness/verdict.ts';
 
 const USAGE = `pnpm bench [package …] [--suite NAME] [--quick] [--rounds N] [--json FILE] [--against FILE] [--results FOLDER]`;
 
-const QUICK_BUDGET_MS = 50_000;
+/** When a quick run begins to leave out who is not ours; what is left then takes seconds. */
+const QUICK_BUDGET_MS = 45_000;
+
+/** As a shell counts: 128 and the number of the signal. */
+const STOPPED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+for (const [signal, code] of Object.entries(STOPPED)) {
+  // What it started is ended by its guardian.
+  process.once(signal, () => {
+    console.error(`\nbench: stopped by ${signal}; suites that were measured whole are kept`);
+    process.exit(code);
+  });
+}
 
 try {
   process.exitCode = await main();
@@ -39,7 +53,6 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const resultsFolder = resolve(values.results ?? join(benchmarksFolder, 'results'));
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
     throw new RangeError(`--rounds must be a whole number above 0, got ${values.rounds}`);
@@ -47,77 +60,74 @@ async function main(): Promise<number> {
   if (values.quick && values.against !== undefined) {
     throw new RangeError('--quick is too short to compare with --against');
   }
-  const { suites, broken } = await discover(positionals, values.suite);
+  const { all, suites, broken } = await discover(positionals, values.suite);
   for (const { file, error } of broken) console.error(`✗ ${file} can not be loaded: ${error}`);
+  const brokenHere = broken.filter((file) => positionals.length === 0 || positionals.includes(file.package));
   if (values.against !== undefined) {
-    const isGood = await runAgainst(suites, resolve(values.against), { rounds, pinned: pinToServerCore() });
-    return isGood && broken.length === 0 ? 0 : 1;
-  }
-
-  const thoroughness: Thoroughness = { mode: values.quick ? 'quick' : 'full', rounds };
-  // A quick run only sees that all works, and uses both cores for that.
-  const pinned = values.quick ? false : pinToServerCore();
-  const machine = describeMachine(pinned);
-  const results = await runAll();
-  const full: Results = { schema: SCHEMA, mode: thoroughness.mode, machine, suites: results };
-  if (values.json !== undefined) writeResults(resolve(values.json), full);
-  if (values.quick) {
-    writeResults(join(resultsFolder, 'quick.json'), full);
-  } else {
-    const latest = mergeWithEarlier(join(resultsFolder, 'latest.json'), full);
-    writeResults(join(resultsFolder, 'latest.json'), latest);
-    writePage(join(resultsFolder, 'index.html'), renderPage(latest));
-  }
-  return verdict(results, broken.length);
-
-  async function runAll(): Promise<SuiteResult[]> {
-    const weights = suites.map(({ suite }) => {
-      return (
-        Object.keys(suite.contenders).length * roundsOf(suite, thoroughness) * expectedMs(suite, thoroughness)
-      );
+    const isWhole = values.suite === undefined;
+    const isGood = await runAgainst(suites, resolve(values.against), {
+      rounds,
+      pinned: pinToServerCore(),
+      packages: isWhole ? positionals : undefined,
     });
-    const progress = startProgress(weights.reduce((sum, weight) => sum + weight, 0));
-    const startedMs = performance.now();
-    const done: SuiteResult[] = [];
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      for (let index = next++; index < suites.length; index = next++) {
-        const found = suites[index] as (typeof suites)[number];
-        const shareMs = ((index + 1) / suites.length) * QUICK_BUDGET_MS;
-        const result = await runSuite(found, {
-          ...thoroughness,
-          pinned,
-          ...(values.quick ? { untilMs: startedMs + shareMs } : {}),
-          onStep: (contender) => {
-            progress.step(
-              expectedMs(found.suite, thoroughness),
-              `${found.package}/${found.suite.name}: ${contender}`,
-            );
-          },
-        });
-        done.push(result);
-        progress.print(renderSuite(result));
-      }
-    };
-    const workers = values.quick ? availableParallelism() : 1;
-    await Promise.all(Array.from({ length: workers }, worker));
-    progress.end();
-    return done;
+    return isGood && brokenHere.length === 0 ? 0 : 1;
   }
+
+  const results = resolve(values.results ?? join(benchmarksFolder, 'results'));
+  const latest = join(results, 'latest.json');
+  const earlier = readEarlier(latest);
+  const thoroughness: Thoroughness = { mode: values.quick ? 'quick' : 'full', rounds };
+  const measured = await runAll(suites, thoroughness, earlier, (done) => {
+    if (values.json !== undefined) {
+      writeResults(resolve(values.json), { schema: SCHEMA, mode: thoroughness.mode, suites: done });
+    }
+    if (values.quick) return;
+    // After each suite: whoever stops a long run has what it measured, and can go on with the rest.
+    const collected = collect(all, broken, earlier, done);
+    writeResults(latest, collected);
+    writePage(join(results, 'index.html'), renderPage(collected));
+  });
+  console.log(renderVerdict(measured, brokenHere.length));
+  if (!values.quick) console.log(`Results: ${latest}, ${join(results, 'index.html')}`);
+  return worstOf(measured, brokenHere.length);
 }
 
-/** Says what was not shown to be well, and returns the exit code. */
-function verdict(suites: readonly SuiteResult[], brokenFiles: number): number {
-  const contenders = suites.flatMap((suite) => suite.contenders);
-  const goals = suites.flatMap((suite) => suite.goals);
-  const count = (status: string): number =>
-    [...contenders, ...goals].filter((result) => result.status === status).length;
-  const oursNotRun = contenders.filter(({ role, status }) => role === 'ours' && status === 'notRun').length;
+/** Measures the suites in turn; a quick run several at once, for it only sees that all of it works. */
+async function runAll(
+  suites: readonly FoundSuite[],
+  thoroughness: Thoroughness,
+  earlier: ReadonlyMap<string, SuiteResult>,
+  save: (done: readonly SuiteResult[]) => void,
+): Promise<SuiteResult[]> {
+  const isQuick = thoroughness.mode === 'quick';
+  const pinned = isQuick ? false : pinToServerCore();
+  const planned = suites.map((found) => {
+    const key = keyOf({ package: found.package, name: found.suite.name });
+    return { found, key, expectedMs: suiteMs(found.suite, thoroughness, earlier.get(key)) };
+  });
+  // The longest first, so that none is left over when the others are done.
+  if (isQuick) planned.sort((a, b) => b.expectedMs - a.expectedMs);
+  const workers = isQuick ? 2 * availableParallelism() : 1;
+  const totalMs = planned.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
+  const contenders = suites.reduce((sum, { suite }) => sum + Object.keys(suite.contenders).length, 0);
   console.log(
-    `\n${suites.length} suites, ${contenders.length} contenders: ${count('failed')} failed, ${count('notRun')} not run for want of time` +
-      `\n${goals.length} goals: ${count('met')} met, ${count('notMet')} not met, ${count('missing')} without figures, ${count('notJudged')} not judged` +
-      (brokenFiles > 0 ? `\n${brokenFiles} files of suites can not be loaded` : ''),
+    `${suites.length} suites, ${contenders} contenders: ${isQuick ? 'a quick run, below a minute' : `about ${formatLeft(totalMs)}`}`,
   );
-  const bad = count('failed') + count('notMet') + count('missing') + oursNotRun + brokenFiles;
-  return bad > 0 ? 1 : 0;
+  const progress: Progress = startProgress(totalMs);
+  const untilMs = isQuick ? { untilMs: performance.now() + QUICK_BUDGET_MS } : {};
+  const done: SuiteResult[] = [];
+  const queue = planned.values();
+  const work = async (): Promise<void> => {
+    for (const { found, key, expectedMs } of queue) {
+      const stepMs = expectedMs / processesOf(found.suite, thoroughness);
+      const onStep = (contender: string): void => progress.step(stepMs, `${key}: ${contender}`);
+      const result = await runSuite(found, { ...thoroughness, ...untilMs, pinned, onStep });
+      done.push(result);
+      progress.print(renderSuite(result));
+      save(done);
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+  progress.end();
+  return done;
 }

@@ -4,6 +4,8 @@ import type { Figures } from './suite.ts';
 export interface Timing {
   readonly warmupMs: number;
   readonly durationMs: number;
+  /** Micro suites: how often allocation is counted. */
+  readonly series: number;
   /** Fault suites: how long the server is away. */
   readonly outageMs: number;
   /** Fault suites: how long calls go on after it is back. */

@@ -34,7 +34,11 @@ async function measure(): Promise<Figures> {
   const figures = await measureKind(suite, entry, callers);
   const own = (await entry.figures?.()) ?? {};
   await entry.close?.();
-  return { ...figures, ...own };
+  const all = { ...figures, ...own };
+  for (const [name, value] of Object.entries(all)) {
+    if (!Number.isFinite(value)) throw new TypeError(`the figure ${name} is ${String(value)}`);
+  }
+  return all;
 }
 
 function measureKind(suite: AnySuite, entry: Case, callers: number): Promise<Figures> {

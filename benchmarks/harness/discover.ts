@@ -21,39 +21,44 @@ export interface BrokenFile {
 export const benchmarksFolder: string = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Finds the suites of the named packages (of all, when none is named), and of the given name if there is one.
+ * Finds all suites, and of them those of the named packages (of all, when none is named) and of the given name if
+ * there is one.
  *
  * @throws RangeError when a package or suite is asked for that is not there.
  */
 export async function discover(
   packages: readonly string[],
   suiteName: string | undefined,
-): Promise<{ suites: FoundSuite[]; broken: BrokenFile[] }> {
+): Promise<{ all: FoundSuite[]; suites: FoundSuite[]; broken: BrokenFile[] }> {
   const files = globSync('*/*.bench.ts', { cwd: benchmarksFolder }).sort();
   const known = [...new Set(files.map(packageOf))];
   for (const name of packages) {
     if (!known.includes(name)) throw new RangeError(`no suites for ${name}; there are ${known.join(', ')}`);
   }
-  const suites: FoundSuite[] = [];
+  const all: FoundSuite[] = [];
   const broken: BrokenFile[] = [];
   for (const path of files) {
     const owner = packageOf(path);
-    if (packages.length > 0 && !packages.includes(owner)) continue;
     const file = join(benchmarksFolder, path);
     try {
       for (const suite of await loadSuites(pathToFileURL(file))) {
-        if (suiteName !== undefined && suite.name !== suiteName) continue;
-        if (suites.some((other) => other.package === owner && other.suite.name === suite.name)) {
+        if (all.some((other) => other.package === owner && other.suite.name === suite.name)) {
           throw new TypeError(`there are two suites of the name ${suite.name}`);
         }
-        suites.push({ package: owner, file, suite });
+        all.push({ package: owner, file, suite });
       }
     } catch (error) {
       broken.push({ package: owner, file: path, error: (error as Error).stack ?? String(error) });
     }
   }
-  if (suites.length === 0 && broken.length === 0) throw new RangeError(`no suite of the name ${suiteName}`);
-  return { suites, broken };
+  const isWanted = ({ package: owner }: { readonly package: string }): boolean =>
+    packages.length === 0 || packages.includes(owner);
+  const suites = all.filter(
+    (found) => isWanted(found) && (suiteName === undefined || found.suite.name === suiteName),
+  );
+  if (suites.length === 0 && !broken.some(isWanted))
+    throw new RangeError(`no suite of the name ${suiteName}`);
+  return { all, suites, broken };
 }
 
 function packageOf(path: string): string {

@@ -27,6 +27,18 @@ export function formatFigure(name: string, value: number | null | undefined): st
   return formatNumber(value);
 }
 
+const UNITS = /(Ns|Us|Ms|Bytes|Ratio)$/;
+
+/** What a figure is called in tables: `p99OutageMs` is `p99 outage`, `opsPerSecond` is `ops/s`. */
+export function labelOf(figure: string): string {
+  return figure
+    .replace(/PerSecond$/, '/s')
+    .replace(/PerOp$/, '/op')
+    .replace(UNITS, '')
+    .replace(/(?<=[a-z0-9])(?=[A-Z])/g, ' ')
+    .toLowerCase();
+}
+
 /** Three digits that count. */
 export function formatNumber(value: number): string {
   const size = Math.abs(value);

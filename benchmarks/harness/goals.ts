@@ -1,4 +1,4 @@
-import { formatFigure } from './figures.ts';
+import { formatFigure, labelOf } from './figures.ts';
 import type { ContenderResult, GoalResult } from './results.ts';
 import { median } from './statistics.ts';
 import type { AnySuite, Bound, Goal } from './suite.ts';
@@ -32,9 +32,11 @@ function judgeGoal(goal: Goal, contenders: readonly ContenderResult[], mode: 'fu
     values.every(Number.isFinite) &&
     bounds.every(Number.isFinite);
   if (!isComplete) {
-    // Only a quick run leaves contenders out, and it judges nothing anyway.
-    const isLeftOut = other?.status === 'notRun';
-    return { ...result, status: isLeftOut ? 'notJudged' : 'missing', value: null, bound: null };
+    const involved = typeof bound === 'number' ? [ours] : [ours, other];
+    const isLeftOut = involved.some((one) => one === undefined || one.status === 'notRun');
+    const leftOut = mode === 'quick' ? 'notJudged' : 'notMeasured';
+    const status = isLeftOut ? leftOut : 'missing';
+    return { ...result, status, value: null, bound: null };
   }
   // Within a round, because the machine's mood changes from one to the next.
   const excess = median(values.map((value, round) => value - (bounds[round] as number)));
@@ -54,8 +56,9 @@ export function describeGoal({ contender, figure, atMost, atLeast }: Goal): stri
   const bound = (atMost ?? atLeast) as Bound;
   const side = atMost === undefined ? 'at least' : 'at most';
   const whose = contender === undefined ? '' : `${contender}: `;
-  if (typeof bound === 'number') return `${whose}${figure} ${side} ${formatFigure(figure, bound)}`;
+  const label = labelOf(figure);
+  if (typeof bound === 'number') return `${whose}${label} ${side} ${formatFigure(figure, bound)}`;
   const times = bound.times === undefined ? '' : `${bound.times} × `;
   const plus = bound.plus === undefined ? '' : ` + ${formatFigure(figure, bound.plus)}`;
-  return `${whose}${figure} ${side} ${times}${bound.of}${plus}`;
+  return `${whose}${label} ${side} ${times}${bound.of}${plus}`;
 }

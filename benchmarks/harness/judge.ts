@@ -46,18 +46,10 @@ export function judge(
   random: RandomSource = seededRandom(0x5eed),
 ): Judgement {
   const all = [...after, ...again];
-  const nothing = { change: Number.NaN, interval: [Number.NaN, Number.NaN] as const, pValue: Number.NaN };
-  const cannot = (reason: string, found: Partial<Judgement> = {}): Judgement => ({
-    ...nothing,
-    noiseFloor: Number.NaN,
-    ...found,
-    verdict: 'cannotJudge',
-    reason,
-  });
   const fewest = Math.min(before.length, after.length, again.length);
-  if (fewest < FEWEST_ROUNDS) return cannot(`${fewest} rounds are too few, ${FEWEST_ROUNDS} are needed`);
+  if (fewest < FEWEST_ROUNDS) return cannotJudge(`${fewest} rounds are too few, ${FEWEST_ROUNDS} are needed`);
   if (![...before, ...all].every((cost) => Number.isFinite(cost) && cost > 0)) {
-    return cannot('a figure is missing');
+    return cannotJudge('a figure is missing');
   }
   const [low, high] = bootstrapRatio(after, again, random, NOISE_CONFIDENCE);
   const noiseFloor = Math.max(1 / low - 1, high - 1, 0);
@@ -65,7 +57,7 @@ export function judge(
   const [from, to] = bootstrapRatio(before, all, random, CONFIDENCE);
   const interval = [from - 1, to - 1] as const;
   const found = { change, interval, pValue: mannWhitney(before, all), noiseFloor };
-  if (noiseFloor >= THRESHOLD) return cannot('the same code differs from itself by as much', found);
+  if (noiseFloor >= THRESHOLD) return cannotJudge('the same code differs from itself by as much', found);
   const isSignificant = found.pValue < SIGNIFICANT;
   if (change >= THRESHOLD && isSignificant && interval[0] > 0) {
     return { ...found, verdict: 'regression', reason: '' };
@@ -76,7 +68,20 @@ export function judge(
   if (interval[0] > -THRESHOLD && interval[1] < THRESHOLD) {
     return { ...found, verdict: 'unchanged', reason: '' };
   }
-  return cannot('the figures scatter too much', found);
+  return cannotJudge('the figures scatter too much', found);
+}
+
+/** The answer where there is none, with what was found all the same. */
+export function cannotJudge(reason: string, found: Partial<Judgement> = {}): Judgement {
+  return {
+    change: Number.NaN,
+    interval: [Number.NaN, Number.NaN],
+    pValue: Number.NaN,
+    noiseFloor: Number.NaN,
+    ...found,
+    verdict: 'cannotJudge',
+    reason,
+  };
 }
 
 /** A change counts only when a second, fresh run finds it too. */

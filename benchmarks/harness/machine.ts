@@ -35,6 +35,19 @@ export function describeMachine(pinned: boolean): Machine {
   };
 }
 
+/** In one line, for people. */
+export function describeMachineBriefly({ cpu, cores, os, node, pinned }: Machine): string {
+  const place = pinned ? ', contenders and servers on a core each' : '';
+  return `${cpu}, ${cores} cores, ${os}, Node ${node}${place}`;
+}
+
+/** Whether absolute figures of the two may be compared. */
+export function isSameMachine(a: Machine | null, b: Machine | null): boolean {
+  const identity = (machine: Machine | null): string =>
+    JSON.stringify([machine?.cpu, machine?.cores, machine?.node, machine?.pinned]);
+  return a !== null && b !== null && identity(a) === identity(b);
+}
+
 function commit(): string | null {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

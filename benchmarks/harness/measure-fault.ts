@@ -106,10 +106,14 @@ export function figuresOf(
     wrong: count('wrong'),
     unsettled: count('pending'),
     longestStallMs: affected.reduce((longest, call) => Math.max(longest, lastedMs(call)), 0),
-    p99NormalMs,
-    p99OutageMs: p99(affected.filter((call) => call.dueMs < restoredMs)),
     recoverMs,
+    // Of no calls there is no percentile.
+    ...finite({ p99NormalMs, p99OutageMs: p99(affected.filter((call) => call.dueMs < restoredMs)) }),
   };
+}
+
+function finite(figures: Figures): Figures {
+  return Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value)));
 }
 
 /** How long it must go well to count as recovered. */

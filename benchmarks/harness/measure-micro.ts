@@ -19,7 +19,7 @@ async function runAsync(entry: Case, from: number, count: number): Promise<void>
 }
 
 /** Measures one call at a time: nanoseconds and bytes per operation. */
-export async function measureMicro(entry: Case, { warmupMs, durationMs }: Timing): Promise<Figures> {
+export async function measureMicro(entry: Case, { warmupMs, durationMs, series }: Timing): Promise<Figures> {
   let index = 0;
   const first: unknown = entry.run(index);
   const isAsync = typeof (first as PromiseLike<unknown> | undefined)?.then === 'function';
@@ -58,7 +58,7 @@ export async function measureMicro(entry: Case, { warmupMs, durationMs }: Timing
   const { result } = bench.tasks[0] as NonNullable<(typeof bench.tasks)[0]>;
   if (result.state !== 'completed') throw new Error(`tinybench did not complete: ${result.state}`);
   const timeNs = result.latency.p50 * 1e6;
-  const bytesPerOp = (await bytesPerRun(entry, isAsync, index)) / operations;
+  const bytesPerOp = (await bytesPerRun(entry, isAsync, index, series)) / operations;
   return { timeNs, opsPerSecond: 1e9 / timeNs, bytesPerOp };
 }
 
@@ -77,7 +77,7 @@ const ALLOCATION_BYTES = 400_000;
 const ALLOCATION_MS = 20;
 
 /** Heap that one run takes: the median of several series. */
-async function bytesPerRun(entry: Case, isAsync: boolean, from: number): Promise<number> {
+async function bytesPerRun(entry: Case, isAsync: boolean, from: number, times: number): Promise<number> {
   let index = from;
   const allocated = async (count: number): Promise<number> => {
     const profiler = new GCProfiler();
@@ -94,19 +94,19 @@ async function bytesPerRun(entry: Case, isAsync: boolean, from: number): Promise
     );
     return endBytes - startBytes + collected.reduce((sum, bytes) => sum + bytes, 0);
   };
-  const idle = median(await series(() => allocated(0)));
+  const idle = median(await series(times, () => allocated(0)));
   let count = 1;
   for (; count < 1 << 16; count *= 4) {
     const startedMs = performance.now();
     const bytes = (await allocated(count)) - idle;
     if (bytes >= ALLOCATION_BYTES || performance.now() - startedMs >= ALLOCATION_MS) break;
   }
-  const grown = median(await series(() => allocated(count)));
+  const grown = median(await series(times, () => allocated(count)));
   return Math.max(0, (grown - idle) / count);
 }
 
-async function series(one: () => Promise<number>): Promise<number[]> {
+async function series(times: number, one: () => Promise<number>): Promise<number[]> {
   const values: number[] = [];
-  for (let round = 0; round < 9; round++) values.push(await one());
+  for (let done = 0; done < times; done++) values.push(await one());
   return values;
 }

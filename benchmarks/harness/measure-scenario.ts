@@ -4,10 +4,5 @@ import type { Case, Figures } from './suite.ts';
 export async function measureScenario(entry: Case): Promise<Figures> {
   const figures = (await entry.run(0)) as Figures;
   await entry.check(figures, 0);
-  for (const [name, value] of Object.entries(figures)) {
-    if (typeof value !== 'number' || !Number.isFinite(value)) {
-      throw new TypeError(`the figure ${name} is ${String(value)}`);
-    }
-  }
   return figures;
 }

@@ -1,4 +1,5 @@
 import type { Timing } from './child-protocol.ts';
+import type { SuiteResult } from './results.ts';
 import type { AnySuite } from './suite.ts';
 
 /** How thoroughly a run measures. */
@@ -8,49 +9,97 @@ export interface Thoroughness {
   readonly rounds?: number | undefined;
 }
 
-const ROUNDS = { micro: 7, throughput: 5, scenario: 3, fault: 1 } as const;
+/** Of a whole run; a test holds all suites together against it. */
+export const FULL_BUDGET_MS = 20 * 60_000;
 
-export function roundsOf(suite: AnySuite, { mode, rounds }: Thoroughness): number {
+const ROUNDS = { micro: 7, throughput: 5, scenario: 3, fault: 1 } as const;
+/** Of peers that no goal names: their medians are for the eye. */
+const ROUNDS_BESIDE = { micro: 3, throughput: 3, scenario: 2, fault: 1 } as const;
+
+/** How many processes a contender gets. */
+export function roundsOf(suite: AnySuite, contender: string, { mode, rounds }: Thoroughness): number {
   if (mode === 'quick') return 1;
-  return rounds ?? suite.rounds ?? ROUNDS[suite.kind];
+  const full = rounds ?? suite.rounds ?? ROUNDS[suite.kind];
+  return rounds !== undefined || isJudged(suite, contender)
+    ? full
+    : Math.min(full, ROUNDS_BESIDE[suite.kind]);
+}
+
+/** Whether a goal depends on it; limit and baseline always count, as all are compared with them. */
+function isJudged({ contenders, goals = [] }: AnySuite, name: string): boolean {
+  if (contenders[name]?.role !== 'peer') return true;
+  return goals.some(({ contender, atMost, atLeast }) => {
+    const bound = atMost ?? atLeast;
+    return contender === name || (typeof bound === 'object' && bound.of === name);
+  });
 }
 
 export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
   const isQuick = mode === 'quick';
-  const timing = { warmupMs: 0, durationMs: 0, outageMs: 0, afterMs: 0 };
+  const timing = { warmupMs: 0, durationMs: 0, outageMs: 0, afterMs: 0, series: 0 };
   switch (suite.kind) {
     case 'micro':
-      return { ...timing, warmupMs: isQuick ? 20 : 200, durationMs: isQuick ? 40 : 400 };
+      return {
+        ...timing,
+        warmupMs: isQuick ? 5 : 150,
+        durationMs: isQuick ? 15 : 350,
+        series: isQuick ? 1 : 9,
+      };
     case 'throughput':
       return {
         ...timing,
-        warmupMs: isQuick ? 50 : (suite.warmupMs ?? 700),
-        durationMs: isQuick ? 150 : (suite.durationMs ?? 2_000),
+        warmupMs: isQuick ? 20 : (suite.warmupMs ?? 500),
+        durationMs: isQuick ? 80 : (suite.durationMs ?? 1_500),
       };
     case 'scenario':
       return timing;
     case 'fault':
       return {
-        warmupMs: isQuick ? 200 : 1_000,
-        durationMs: isQuick ? 300 : 2_000,
+        ...timing,
+        warmupMs: isQuick ? 100 : 1_000,
+        durationMs: isQuick ? 200 : 1_500,
         outageMs: isQuick ? 500 : (suite.outageMs ?? 4_000),
-        afterMs: isQuick ? 1_500 : 5_000,
+        afterMs: isQuick ? 900 : 3_500,
       };
   }
 }
 
+/** To start a process and its libraries, to check, to count bytes, and to end. */
+const AROUND_MS = { micro: 700, throughput: 600, scenario: 1_500, fault: 800 } as const;
+const AROUND_QUICK_MS = { micro: 150, throughput: 250, scenario: 500, fault: 300 } as const;
+
 /** About how long one process of a suite takes, for the time left. */
 export function expectedMs(suite: AnySuite, thoroughness: Thoroughness): number {
   const { warmupMs, durationMs, outageMs, afterMs } = timingOf(suite, thoroughness);
-  const startMs = 350;
-  return startMs + warmupMs + durationMs + outageMs + afterMs + (suite.kind === 'scenario' ? 3_000 : 0);
+  const aroundMs = (thoroughness.mode === 'quick' ? AROUND_QUICK_MS : AROUND_MS)[suite.kind];
+  return aroundMs + warmupMs + durationMs + outageMs + afterMs;
 }
+
+/** How many processes a suite takes. */
+export function processesOf(suite: AnySuite, thoroughness: Thoroughness): number {
+  const rounds = Object.keys(suite.contenders).map((name) => roundsOf(suite, name, thoroughness));
+  return rounds.reduce((sum, one) => sum + one, 0);
+}
+
+/** About how long a suite takes; as long as last time, when it was measured alike. */
+export function suiteMs(suite: AnySuite, thoroughness: Thoroughness, earlier?: SuiteResult): number {
+  const processes = processesOf(suite, thoroughness);
+  const earlierProcesses = (earlier?.contenders ?? []).reduce((sum, { rounds }) => sum + rounds.length, 0);
+  return thoroughness.mode === 'full' && earlier?.tookMs != null && earlierProcesses === processes
+    ? earlier.tookMs
+    : SERVERS_MS + processes * expectedMs(suite, thoroughness);
+}
+
+const SERVERS_MS = 500;
 
 /** How long one process may take before it counts as hung. */
 export function deadlineMs(suite: AnySuite, thoroughness: Thoroughness): number {
+  if (thoroughness.mode === 'quick') return expectedMs(suite, thoroughness) + QUICK_PATIENCE_MS;
   const scenarioMs = suite.kind === 'scenario' ? (suite.timeoutMs ?? 60_000) : 0;
   return 5 * expectedMs(suite, thoroughness) + 30_000 + scenarioMs;
 }
+
+const QUICK_PATIENCE_MS = 12_000;
 
 /** The order of a round: each contender is once at each place, as far as there are rounds. */
 export function rotate<T>(items: readonly T[], round: number): T[] {

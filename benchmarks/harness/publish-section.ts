@@ -1,4 +1,5 @@
 import { formatFigure } from './figures.ts';
+import { describeMachineBriefly } from './machine.ts';
 import type { ContenderResult, GoalResult, Results, SuiteResult } from './results.ts';
 
 export const BEGIN = '<!-- performance:begin -->';
@@ -20,22 +21,25 @@ export function replaceSection(text: string, section: string): string {
 }
 
 /**
- * The results as Markdown: for each package a table with each suite's best of ours, best peer and limit.
+ * The results as Markdown: for each package a table with each suite's best of ours, best peer and limit, and its goals.
  *
  * @throws RangeError for results of a quick run.
  */
-export function renderSection({ mode, machine, suites }: Results): string {
+export function renderSection({ mode, suites }: Results): string {
   if (mode === 'quick') throw new RangeError('a quick run is too short to publish');
   const packages = [...new Set(suites.map((suite) => suite.package))];
-  const days = [...new Set(suites.map(({ measuredAt }) => measuredAt.slice(0, 10)))].sort();
-  const when = days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0];
+  const statuses = suites.flatMap(({ goals }) => goals.map(({ status }) => status));
+  const count = (...some: readonly GoalResult['status'][]): number =>
+    statuses.filter((status) => some.includes(status)).length;
   return [
     '<!-- Written by pnpm bench:publish from benchmarks/results/latest.json. -->',
     '',
     '## Performance',
     '',
-    `Measured ${when} on ${machine.cpu}, ${machine.cores} cores, ${machine.os}, Node ${machine.node}${machine.pinned ? ', contenders and servers on a core each' : ''};`,
-    'each contender in processes of its own, interleaved; medians. Trust the ratios more than the figures.',
+    'Each contender in processes of its own, rounds interleaved; medians. Trust the ratios more than the figures.',
+    `Of ${statuses.length} goals ${count('met')} are met, ${count('notMet', 'missing')} are not, ${count('notMeasured', 'notJudged')} are not measured.`,
+    '',
+    ...describeConditions(suites),
     '',
     ...packages.flatMap((name) => [
       `**${name}**`,
@@ -50,6 +54,24 @@ export function renderSection({ mode, machine, suites }: Results): string {
     .trimEnd();
 }
 
+/** When and where, a line for each machine. */
+function describeConditions(suites: readonly SuiteResult[]): string[] {
+  const measured = suites.flatMap(({ machine, measuredAt, package: owner }) =>
+    machine === null || measuredAt === null
+      ? []
+      : [{ where: describeMachineBriefly(machine), day: measuredAt.slice(0, 10), owner }],
+  );
+  const machines = [...new Set(measured.map(({ where }) => where))];
+  return machines.map((where) => {
+    const here = measured.filter((one) => one.where === where);
+    const days = [...new Set(here.map(({ day }) => day))].sort();
+    const when = days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0];
+    const owners = [...new Set(here.map(({ owner }) => owner))];
+    const which = machines.length > 1 ? ` (${owners.join(', ')})` : '';
+    return `Measured ${when} on ${where}${which}.`;
+  });
+}
+
 function renderRows(suite: SuiteResult): string[] {
   const ours = suite.contenders.filter(({ role }) => role === 'ours');
   return ours.map((contender, index) => {
@@ -57,7 +79,7 @@ function renderRows(suite: SuiteResult): string[] {
     const goals = suite.goals.filter(
       (goal) => goal.contender === contender.name || (index === 0 && goal.contender === ''),
     );
-    return `| ${[title, figureOf(suite, contender), best(suite, 'peer'), best(suite, 'limit'), renderGoals(goals)].map(cell).join(' | ')} |`;
+    return `| ${[title, figureOf(suite, contender), best(suite, 'peer'), best(suite, 'limit'), renderGoals(contender, goals)].map(cell).join(' | ')} |`;
   });
 }
 
@@ -71,17 +93,23 @@ function best(suite: SuiteResult, role: ContenderResult['role']): string {
 }
 
 function figureOf({ figure }: SuiteResult, { status, figures }: ContenderResult): string {
-  return status === 'ok' ? formatFigure(figure, figures[figure]?.median) : `**${status}**`;
+  if (status === 'notRun') return 'not measured';
+  return status === 'ok' ? formatFigure(figure, figures[figure]?.median) : '**failed**';
 }
 
-function renderGoals(goals: readonly GoalResult[]): string {
+function renderGoals(contender: ContenderResult, goals: readonly GoalResult[]): string {
   const words = {
     met: 'met',
     notMet: '**not met**',
     missing: '**no figure**',
+    notMeasured: 'not measured',
     notJudged: 'not judged',
   } as const;
-  return goals.length === 0 ? '–' : goals.map(({ text, status }) => `${text}: ${words[status]}`).join('; ');
+  const said = goals.map(({ text, figure, value, status }) => {
+    const goal = text.startsWith(`${contender.name}: `) ? text.slice(contender.name.length + 2) : text;
+    return `${goal}: ${words[status]}${value === null ? '' : ` (${formatFigure(figure, value)})`}`;
+  });
+  return said.length === 0 ? '–' : said.join('; ');
 }
 
 function cell(text: string): string {

@@ -1,10 +1,12 @@
 import type { FoundSuite } from './discover.ts';
 import { comparedFigure } from './figures.ts';
-import { confirm, type Judgement, judge } from './judge.ts';
+import { type Comparison, cannotJudge, confirm, type Judgement, judge } from './judge.ts';
+import { describeMachine, isSameMachine } from './machine.ts';
+import { type Pairing, pair } from './pairings.ts';
 import { expectedMs } from './plan.ts';
-import { type Progress, startProgress } from './progress.ts';
-import { readResults, type SuiteResult } from './results.ts';
-import { measureSuite } from './run-suite.ts';
+import { formatLeft, type Progress, startProgress } from './progress.ts';
+import { readResults } from './results.ts';
+import { measureSuite, runSuite } from './run-suite.ts';
 import type { Figures } from './suite.ts';
 import { align } from './table.ts';
 
@@ -14,14 +16,8 @@ const ROUNDS = 15;
 interface AgainstOptions {
   readonly rounds: number | undefined;
   readonly pinned: boolean;
-}
-
-/** One contender of ours in one suite, and the one that it is measured by. */
-interface Pairing {
-  readonly found: FoundSuite;
-  readonly earlier: SuiteResult;
-  readonly ours: string;
-  readonly reference: string;
+  /** The packages that are compared, all when empty; undefined: a single suite is. */
+  readonly packages: readonly string[] | undefined;
 }
 
 /**
@@ -29,116 +25,119 @@ interface Pairing {
  *
  * Ratios to a reference of the same run are compared, never absolute figures, so the earlier run may be from a
  * busier time. Each contender of ours runs twice in each round: what the two differ by is the noise.
+ * A fault suite is held against its goals instead: how long a stall lasts is partly chance.
  */
 export async function runAgainst(
   suites: readonly FoundSuite[],
   file: string,
-  { rounds = ROUNDS, pinned }: AgainstOptions,
+  { rounds = ROUNDS, pinned, packages }: AgainstOptions,
 ): Promise<boolean> {
   const earlier = readResults(file);
   if (earlier.mode === 'quick')
     throw new RangeError(`${file} is of a quick run, which nothing can be compared with`);
-  const { pairings, missing } = pair(suites, earlier.suites);
+  const { pairings, unpaired } = pair(suites, earlier, packages);
+  const stepsOf = ({ found, reference }: Pairing): number =>
+    found.suite.kind === 'fault' ? 1 : rounds * (reference === undefined ? 2 : 3);
   const totalMs = pairings.reduce(
-    (sum, { found }) => sum + 3 * rounds * expectedMs(found.suite, { mode: 'full' }),
+    (sum, pairing) => sum + stepsOf(pairing) * expectedMs(pairing.found.suite, { mode: 'full' }),
     0,
+  );
+  console.log(
+    `${pairings.length} comparisons: about ${formatLeft(totalMs)}, more for each change that is found`,
   );
   const progress = startProgress(totalMs);
   const rows: string[][] = [['', 'change', '99 % interval', 'p', 'noise', '']];
-  let isGood = missing.length === 0;
+  let isGood = unpaired.length === 0 && pairings.length > 0;
   for (const pairing of pairings) {
-    const judgement = await judgePairing(pairing, rounds, pinned, progress);
+    const once = (): Promise<Judgement> =>
+      pairing.found.suite.kind === 'fault'
+        ? judgeByGoals(pairing, pinned, progress)
+        : judgeByFigures(pairing, rounds, pinned, progress);
+    const first = await once();
+    const isChange = first.verdict === 'regression' || first.verdict === 'improvement';
+    const judgement = isChange ? confirm(first, await once()) : first;
     if (judgement.verdict === 'regression' || judgement.verdict === 'cannotJudge') isGood = false;
-    rows.push([
-      `${nameOf(pairing.found)}: ${pairing.ours} over ${pairing.reference}`,
-      ...describe(judgement),
-    ]);
+    const { name, reference } = pairing;
+    rows.push([reference === undefined ? name : `${name} over ${reference}`, ...describe(judgement)]);
   }
   progress.end();
   console.log(align(rows).join('\n'));
-  for (const name of missing) console.log(`${name}: cannot judge, it is not in both runs`);
+  for (const { name, reason } of unpaired) console.log(`${name}: CANNOT JUDGE: ${reason}`);
   console.log(isGood ? 'no regression' : 'not shown to be free of regressions');
   return isGood;
 }
 
-function nameOf({ package: owner, suite }: Pick<FoundSuite, 'package' | 'suite'>): string {
-  return `${owner}/${suite.name}`;
-}
-
-function pair(
-  suites: readonly FoundSuite[],
-  earlier: readonly SuiteResult[],
-): { pairings: Pairing[]; missing: string[] } {
-  const pairings: Pairing[] = [];
-  const missing: string[] = [];
-  for (const found of suites) {
-    const old = earlier.find(
-      ({ package: owner, name }) => owner === found.package && name === found.suite.name,
-    );
-    const usable = (old?.contenders ?? []).filter(
-      ({ name, status }) => status === 'ok' && found.suite.contenders[name] !== undefined,
-    );
-    const reference = ['limit', 'baseline', 'peer'].flatMap((role) =>
-      usable.filter((one) => one.role === role),
-    )[0];
-    for (const [ours, { role }] of Object.entries(found.suite.contenders)) {
-      if (role !== 'ours') continue;
-      const hasEarlier = usable.some(({ name }) => name === ours);
-      if (old === undefined || reference === undefined || !hasEarlier)
-        missing.push(`${nameOf(found)}: ${ours}`);
-      else pairings.push({ found, earlier: old, ours, reference: reference.name });
-    }
-  }
-  return { pairings, missing };
-}
-
-async function judgePairing(
-  pairing: Pairing,
+async function judgeByFigures(
+  { name, found, earlier, ours, reference }: Pairing,
   rounds: number,
   pinned: boolean,
   progress: Progress,
 ): Promise<Judgement> {
-  const once = async (): Promise<Judgement> => judge(await measure(pairing, rounds, pinned, progress));
-  const first = await once();
-  const isChange = first.verdict === 'regression' || first.verdict === 'improvement';
-  return isChange ? confirm(first, await once()) : first;
-}
-
-async function measure(
-  { found, earlier, ours, reference }: Pairing,
-  rounds: number,
-  pinned: boolean,
-  progress: Progress,
-): Promise<Parameters<typeof judge>[0]> {
+  if (reference === undefined && !isSameMachine(earlier.machine, describeMachine(pinned))) {
+    return cannotJudge('it has nobody to be measured by, and the earlier run is from another machine');
+  }
   const weightMs = expectedMs(found.suite, { mode: 'full' });
   const entrants = await measureSuite(found, {
     mode: 'full',
     rounds,
     pinned,
-    contenders: [ours, reference, ours],
-    onStep: (contender) => progress.step(weightMs, `${nameOf(found)}: ${contender}`),
+    contenders: reference === undefined ? [ours, ours] : [ours, ours, reference],
+    onStep: () => progress.step(weightMs, name),
   });
-  const [after, other, again] = entrants.map((entrant) =>
-    entrant.error === undefined ? entrant.rounds : [],
-  );
+  const failed = entrants.find(({ error }) => error !== undefined);
+  if (failed !== undefined) {
+    return cannotJudge(`${failed.name} failed: ${(failed.error ?? '').split('\n')[0]}`);
+  }
+  const [after, again, other] = entrants.map((entrant) => entrant.rounds);
+  return judge(comparisonOf({ found, earlier, ours, reference }, after ?? [], again ?? [], other));
+}
+
+/** A ratio a round, or a figure a round where there is nobody to be measured by. */
+function comparisonOf(
+  { found, earlier, ours, reference }: Omit<Pairing, 'name'>,
+  after: readonly Figures[],
+  again: readonly Figures[],
+  other: readonly Figures[] | undefined,
+): Comparison {
   const costs = costsOf(found);
-  const roundsOf = (name: string): readonly Figures[] =>
+  const earlierOf = (name: string): readonly Figures[] =>
     earlier.contenders.find((contender) => contender.name === name)?.rounds ?? [];
   return {
-    before: costs(roundsOf(ours), roundsOf(reference)),
-    after: costs(after ?? [], other ?? []),
-    again: costs(again ?? [], other ?? []),
+    before: costs(earlierOf(ours), reference === undefined ? undefined : earlierOf(reference)),
+    after: costs(after, other),
+    again: costs(again, other),
   };
 }
 
 /** What one costs over the other, a ratio a round; higher is worse, whatever the figure. */
-function costsOf({ suite }: FoundSuite): (one: readonly Figures[], other: readonly Figures[]) => number[] {
+function costsOf({
+  suite,
+}: FoundSuite): (one: readonly Figures[], other: readonly Figures[] | undefined) => number[] {
   const { figure, better } = comparedFigure(suite);
-  return (one, other) =>
+  return (one, other = one.map(() => ({ [figure]: 1 }))) =>
     one.slice(0, other.length).map((round, index) => {
       const ratio = (round[figure] ?? Number.NaN) / (other[index]?.[figure] ?? Number.NaN);
       return better === 'lower' ? ratio : 1 / ratio;
     });
+}
+
+async function judgeByGoals(
+  { name, found, ours }: Pairing,
+  pinned: boolean,
+  progress: Progress,
+): Promise<Judgement> {
+  const result = await runSuite(found, { mode: 'full', pinned, contenders: [ours] });
+  progress.step(expectedMs(found.suite, { mode: 'full' }), name);
+  const [contender] = result.contenders;
+  if (contender?.status !== 'ok') return cannotJudge(`${ours} failed: ${contender?.error?.split('\n')[0]}`);
+  const goals = result.goals.filter((goal) => goal.contender === ours && goal.status !== 'notMeasured');
+  if (goals.length === 0)
+    return cannotJudge('a fault suite is held against its goals, and it has none alone');
+  const open = goals.filter(({ status }) => status !== 'met');
+  const nothing = cannotJudge('');
+  return open.length === 0
+    ? { ...nothing, verdict: 'unchanged', reason: 'its goals are met' }
+    : { ...nothing, verdict: 'regression', reason: `not met: ${open.map(({ text }) => text).join('; ')}` };
 }
 
 function describe({ verdict, reason, change, interval, pValue, noiseFloor }: Judgement): string[] {

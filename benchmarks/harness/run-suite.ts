@@ -1,7 +1,7 @@
 import type { FoundSuite } from './discover.ts';
 import { comparedFigure } from './figures.ts';
 import { judgeGoals } from './goals.ts';
-import { CONTENDER_CORE, versionOf } from './machine.ts';
+import { CONTENDER_CORE, describeMachine, versionOf } from './machine.ts';
 import { deadlineMs, rotate, roundsOf, type Thoroughness, timingOf } from './plan.ts';
 import type { ContenderResult, SuiteResult } from './results.ts';
 import { runChild } from './run-child.ts';
@@ -31,24 +31,45 @@ export interface Entrant {
 
 /** Measures one suite and judges its goals. A failure of a contender is part of the result. */
 export async function runSuite(found: FoundSuite, run: SuiteRun): Promise<SuiteResult> {
+  const startedMs = performance.now();
   const entrants = await measureSuite(found, run);
-  return summariseSuite(found, entrants, run.mode);
+  return {
+    ...summariseSuite(found, entrants, run.mode),
+    measuredAt: new Date().toISOString(),
+    tookMs: Math.round(performance.now() - startedMs),
+    machine: describeMachine(run.pinned),
+  };
+}
+
+/** A suite that was not measured yet: its goals are listed all the same. */
+export function unmeasured(found: FoundSuite): SuiteResult {
+  const entrants = Object.keys(found.suite.contenders).map(entrantOf);
+  return summariseSuite(found, entrants, 'full');
+}
+
+function entrantOf(name: string): Entrant {
+  return { name, rounds: [], error: undefined, skipped: false };
 }
 
 /** Measures the contenders of a suite in interleaved rounds. */
 export async function measureSuite({ suite, file }: FoundSuite, run: SuiteRun): Promise<Entrant[]> {
   const names = run.contenders ?? inOrderOfImportance(suite);
-  const entrants = names.map((name): Entrant => ({ name, rounds: [], error: undefined, skipped: false }));
+  const entrants = names.map(entrantOf);
   const shared: Servers = {};
   const context = { parameters: suite.parameters, callers: 1, quick: run.mode === 'quick' };
-  const rounds = roundsOf(suite, run);
+  const rounds = Math.max(...names.map((name) => roundsOf(suite, name, run)));
   try {
     await startServers(suite.servers ?? {}, shared);
-    await suite.prepare?.({ ...context, servers: addressesOf(shared) });
+    await within(
+      PREPARE_TIMEOUT_MS,
+      'prepare',
+      suite.prepare?.({ ...context, servers: addressesOf(shared) }),
+    );
     for (let round = 0; round < rounds; round++) {
       for (const entrant of rotate(entrants, round)) {
-        const isOurs = suite.contenders[entrant.name]?.role === 'ours';
-        if (!isOurs && run.untilMs !== undefined && performance.now() > run.untilMs) entrant.skipped = true;
+        if (round >= roundsOf(suite, entrant.name, run)) continue;
+        if (!isOurs(suite, entrant) && run.untilMs !== undefined && performance.now() > run.untilMs)
+          entrant.skipped = true;
         if (entrant.error === undefined && !entrant.skipped) {
           await measureOnce(suite, file, entrant, shared, run);
         }
@@ -61,6 +82,10 @@ export async function measureSuite({ suite, file }: FoundSuite, run: SuiteRun): 
     await stopServers(shared);
   }
   return entrants;
+}
+
+function isOurs({ contenders }: AnySuite, { name }: Entrant): boolean {
+  return contenders[name]?.role === 'ours';
 }
 
 async function measureOnce(
@@ -86,16 +111,37 @@ async function measureOnce(
     const figures = { ...(await runChild(suite, order, servers, deadlineMs(suite, run))) };
     if (suite.kind === 'throughput') {
       for (const [name, server] of Object.entries(servers)) {
-        for (const [figure, value] of Object.entries((await server.figures?.()) ?? {})) {
+        const read = await within(FIGURES_TIMEOUT_MS, `the figures of ${name}`, server.figures?.());
+        for (const [figure, value] of Object.entries(read ?? {})) {
           figures[`${name}${figure.charAt(0).toUpperCase()}${figure.slice(1)}`] = value;
         }
       }
     }
+    if (isOurs(suite, entrant) && (figures.wrong ?? 0) > 0) throw new Error(`${figures.wrong} wrong results`);
     entrant.rounds.push(figures);
   } catch (error) {
     entrant.error = messageOf(error);
   } finally {
     await stopServers(own);
+  }
+}
+
+/** A server of a contender, too, may hang; the others are measured all the same. */
+const PREPARE_TIMEOUT_MS = 60_000;
+const FIGURES_TIMEOUT_MS = 5_000;
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 15_000;
+
+/** What the promise gives, or an error when that takes too long. */
+async function within<T>(timeoutMs: number, what: string, promise: Promise<T> | T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -111,11 +157,20 @@ function inOrderOfImportance(suite: AnySuite): string[] {
 }
 
 async function startServers(starters: ServerStarters, into: Servers): Promise<void> {
-  for (const [name, start] of Object.entries(starters)) into[name] = await start();
+  for (const [name, start] of Object.entries(starters)) {
+    into[name] = await within(START_TIMEOUT_MS, `the start of ${name}`, start());
+  }
 }
 
+/** One that does not stop is left to end with this process; its figures are good. */
 async function stopServers(servers: Servers): Promise<void> {
-  await Promise.all(Object.values(servers).map((server) => server.close()));
+  await Promise.all(
+    Object.entries(servers).map(([name, server]) =>
+      within(STOP_TIMEOUT_MS, `the stop of ${name}`, server.close()).catch((error) =>
+        console.error(messageOf(error)),
+      ),
+    ),
+  );
 }
 
 function addressesOf(servers: Servers): Record<string, RunningServer['address']> {
@@ -154,7 +209,9 @@ export function summariseSuite(
     figure,
     better,
     parameters: suite.parameters ?? null,
-    measuredAt: new Date().toISOString(),
+    measuredAt: null,
+    tookMs: null,
+    machine: null,
     contenders,
     goals: judgeGoals(suite, contenders, mode),
   };
@@ -163,7 +220,11 @@ export function summariseSuite(
 function contenderResult(suite: AnySuite, { name, rounds, error, skipped }: Entrant): ContenderResult {
   const { role, library, note } = suite.contenders[name] as NonNullable<AnySuite['contenders'][string]>;
   const status = error !== undefined ? 'failed' : skipped || rounds.length === 0 ? 'notRun' : 'ok';
-  const figures = status === 'ok' ? Object.keys(rounds[0] as Figures) : [];
+  // A fault may leave a figure out, such as a percentile of no calls.
+  const figures =
+    status === 'ok'
+      ? Object.keys(rounds[0] as Figures).filter((key) => rounds.every((round) => key in round))
+      : [];
   return {
     name,
     role,
@@ -183,7 +244,8 @@ function contenderResult(suite: AnySuite, { name, rounds, error, skipped }: Entr
 
 function ratio(one: ContenderResult, other: ContenderResult | undefined, figure: string): number | null {
   if (other === undefined || one.status !== 'ok') return null;
-  const ratios = one.rounds.map((round, index) => {
+  const common = Math.min(one.rounds.length, other.rounds.length);
+  const ratios = one.rounds.slice(0, common).map((round, index) => {
     return (round[figure] ?? Number.NaN) / (other.rounds[index]?.[figure] ?? Number.NaN);
   });
   const middle = median(ratios);

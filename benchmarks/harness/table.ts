@@ -1,10 +1,11 @@
-import { formatFigure } from './figures.ts';
+import { formatFigure, labelOf } from './figures.ts';
 import type { ContenderResult, GoalResult, SuiteResult } from './results.ts';
 
-const GOAL_SIGNS = {
+export const GOAL_SIGNS = {
   met: '✓ met',
   notMet: '✗ NOT MET',
   missing: '✗ MISSING',
+  notMeasured: '· not measured',
   notJudged: '· not judged',
 } as const;
 
@@ -40,7 +41,7 @@ function columnsOf({ figure, contenders }: SuiteResult): string[] {
 function heading(column: string): string {
   if (column === 'ratioToBestPeer') return '× best peer';
   if (column === 'ratioToLimit') return '× limit';
-  return column;
+  return labelOf(column);
 }
 
 function label({ name, role, version }: ContenderResult): string {
@@ -61,11 +62,10 @@ function cell(contender: ContenderResult, column: string, { figure }: SuiteResul
   return formatFigure(column, contender.figures[column]?.median);
 }
 
-function renderGoal({ status, text, value, bound, figure }: GoalResult): string {
+/** A goal, its status and its figures as a line. */
+export function renderGoal({ status, text, value, bound, figure }: GoalResult): string {
   const found =
-    status === 'missing'
-      ? 'no figure'
-      : `${formatFigure(figure, value)} against ${formatFigure(figure, bound)}`;
+    value === null ? 'no figure' : `${formatFigure(figure, value)} against ${formatFigure(figure, bound)}`;
   return `  ${GOAL_SIGNS[status]}: ${text} (${found})`;
 }
 

@@ -20,6 +20,6 @@ const app = Fastify();
 app.get<{ Params: { id: string } }>('/v1/policies/:id', async (request, reply) => {
   return policies.get(Number(request.params.id)) ?? reply.code(404).send({});
 });
+app.get('/stats', () => ({ memory: process.memoryUsage() }));
 await app.listen({ port: Number(process.env.PORT ?? 0), host: '127.0.0.1' });
-process.on('message', () => process.send?.({ figures: { rssBytes: process.memoryUsage.rss() } }));
 process.send?.({ port: (app.server.address() as AddressInfo).port, pid: process.pid });

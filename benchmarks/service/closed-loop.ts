@@ -1,13 +1,31 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 
-/** What came back. */
-export interface Reply {
-  readonly status: number;
-  readonly body: string;
-}
-
 const HEAD_END = Buffer.from('\r\n\r\n');
+const LENGTH = Buffer.from('\r\ncontent-length: ');
+const ZERO = 0x30;
+const NINE = 0x39;
+const READ_BYTES = 64 * 1024;
+
+/** What came back, as it came: whoever looks at it parses it. */
+export class Reply {
+  readonly #bytes: Buffer;
+  readonly #bodyStart: number;
+
+  constructor(bytes: Buffer, bodyStart: number) {
+    this.#bytes = bytes;
+    this.#bodyStart = bodyStart;
+  }
+
+  /** Of `HTTP/1.1 200 OK`. */
+  get status(): number {
+    return Number(this.#bytes.toString('latin1', 9, 12));
+  }
+
+  get body(): string {
+    return this.#bytes.toString('utf8', this.#bodyStart);
+  }
+}
 
 /** A keep-alive connection with one request at a time and the least parsing, so that the server is what is measured. */
 class Connection {
@@ -17,8 +35,19 @@ class Connection {
   #reject: (error: Error) => void = () => {};
 
   constructor(port: number, host: string) {
-    this.#socket = connect({ port, host, noDelay: true });
-    this.#socket.on('data', (chunk) => this.#onData(chunk));
+    this.#socket = connect({
+      port,
+      host,
+      noDelay: true,
+      // One buffer for all that is read: no stream, no allocation a chunk.
+      onread: {
+        buffer: Buffer.alloc(READ_BYTES),
+        callback: (size, buffer) => {
+          this.#onData(Buffer.from((buffer as Buffer).subarray(0, size)));
+          return true;
+        },
+      },
+    });
     this.#socket.on('error', (error) => this.#reject(error));
     this.#socket.on('close', () => this.#reject(new Error('the server closed the connection')));
   }
@@ -32,29 +61,37 @@ class Connection {
   }
 
   #onData(chunk: Buffer): void {
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const headEnd = this.#received.indexOf(HEAD_END);
+    const received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#received = received;
+    const headEnd = received.indexOf(HEAD_END);
     if (headEnd === -1) return;
-    const head = this.#received.toString('latin1', 0, headEnd);
-    const length = /content-length: (\d+)/i.exec(head)?.[1];
-    if (length === undefined) {
-      this.#reject(new Error(`a reply without a length: ${head}`));
+    const field = received.indexOf(LENGTH);
+    if (field === -1 || field > headEnd) {
+      this.#reject(new Error(`a reply without a length: ${received.toString('latin1', 0, headEnd)}`));
       return;
     }
     const bodyStart = headEnd + HEAD_END.length;
-    const end = bodyStart + Number(length);
-    if (this.#received.length < end) return;
-    const reply = {
-      // "HTTP/1.1 200 OK"
-      status: Number(head.slice(9, 12)),
-      body: this.#received.toString('utf8', bodyStart, end),
-    };
-    this.#received = this.#received.subarray(end);
-    this.#resolve(reply);
+    const end = bodyStart + digitsAt(received, field + LENGTH.length);
+    if (received.length < end) return;
+    if (received.length > end) {
+      this.#reject(new Error('more came than one reply'));
+      return;
+    }
+    this.#received = Buffer.alloc(0);
+    this.#resolve(new Reply(received, bodyStart));
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+}
+
+function digitsAt(bytes: Buffer, start: number): number {
+  let value = 0;
+  for (let at = start; ; at++) {
+    const byte = bytes[at] as number;
+    if (byte < ZERO || byte > NINE) return value;
+    value = value * 10 + byte - ZERO;
   }
 }
 

@@ -6,13 +6,13 @@ import type { ServerAddress, ServerStarter } from '../harness/index.ts';
 const main = fileURLToPath(new URL('../../examples/governed-service/src/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
 
-interface Stats {
-  readonly memory: { readonly rss: number };
-  readonly cache: { readonly hot: { readonly hitRate: number } };
+/** Where a server of this suite is. */
+export interface Service extends ServerAddress {
+  readonly pid: number;
 }
 
 /** The reference service as it is started by its users, on its embedded servers, with a limit that it does not reach. */
-export function governedService(): ServerStarter<ServerAddress & { readonly pid: number }> {
+export function governedService(): ServerStarter<Service> {
   return async () => {
     const child = spawnNode(main, [], {
       env: {
@@ -39,10 +39,6 @@ export function governedService(): ServerStarter<ServerAddress & { readonly pid:
     const { hostname: host, port } = new URL(url);
     return {
       address: { host, port: Number(port), url, pid: child.pid },
-      async figures() {
-        const { memory, cache } = (await (await fetch(`${url}/stats`)).json()) as Stats;
-        return { rssBytes: memory.rss, hitRatio: cache.hot.hitRate };
-      },
       // In an orderly way, so that its own servers are stopped as well.
       close: () => child.kill('SIGTERM'),
     };

@@ -29,6 +29,7 @@ const steps: [name: string, step: () => Promise<string | undefined>][] = [
   ['packed size and dependencies', () => run(process.execPath, [join(root, 'scripts/release/budget.ts')])],
   ['public API', () => run(process.execPath, [join(root, 'scripts/release/public-api.ts')])],
   ['documented errors', () => run(process.execPath, [join(root, 'scripts/errors-page.ts')])],
+  ['published figures', () => run(process.execPath, [join(root, 'benchmarks/publish.ts'), '--check'])],
   ...globSync(
     ['tsconfig.json', '{packages,examples}/*/tsconfig.json', '{testkit,benchmarks}/tsconfig.json'],
     { cwd: root },

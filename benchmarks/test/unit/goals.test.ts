@@ -49,12 +49,18 @@ test('what is shown of a goal agrees with its status', () => {
 test('a missing figure is never a pass', () => {
   const failed = contenderOf('us', 'ours', []);
   expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them, failed])).toBe('missing');
-  expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them])).toBe('missing');
   expect(statusOf({ figure: 'absentMs', atMost: 1e9 }, [them, us])).toBe('missing');
   const broken = contenderOf('us', 'ours', rounds('timeNs', 1, Number.NaN, 1));
   expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them, broken])).toBe('missing');
   const noPeer = contenderOf('them', 'peer', []);
   expect(statusOf({ figure: 'timeNs', atMost: { times: 99, of: 'them' } }, [noPeer, us])).toBe('missing');
+});
+
+test('a goal of or by a contender that was not run is not measured, and that is no pass either', () => {
+  const notRun = { ...contenderOf('us', 'ours', []), status: 'notRun' } as const;
+  expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them, notRun])).toBe('notMeasured');
+  expect(statusOf({ figure: 'timeNs', atMost: 1e9 }, [them])).toBe('notMeasured');
+  expect(statusOf({ figure: 'timeNs', atMost: { of: 'them' } }, [us])).toBe('notMeasured');
 });
 
 test('a quick run judges no goal, but still misses figures', () => {
@@ -77,9 +83,9 @@ test('a goal is said in words with its unit', () => {
     { figure: 'opsPerSecond', atLeast: 250_000 },
   );
   expect(judgeGoals(suite, [them, us], 'full').map(({ text }) => text)).toEqual([
-    'timeNs at most 1.3 × them + 45.0 ns',
-    'us: bytesPerOp at most 60 B',
-    'opsPerSecond at least 250 k/s',
+    'time at most 1.3 × them + 45.0 ns',
+    'us: bytes/op at most 60 B',
+    'ops/s at least 250 k/s',
   ]);
 });
 

@@ -1,6 +1,19 @@
+import type { Machine } from '../../harness/machine.ts';
 import type { ContenderResult, Results, SuiteResult } from '../../harness/results.ts';
 import { summarise } from '../../harness/statistics.ts';
 import type { Figures } from '../../harness/suite.ts';
+
+export const machine: Machine = {
+  cpu: 'A CPU',
+  cores: 2,
+  memoryBytes: 8e9,
+  os: 'Linux 6',
+  node: 'v24.0.0',
+  v8: '13',
+  flags: ['--expose-gc'],
+  pinned: true,
+  commit: null,
+};
 
 /** A contender that measured these rounds; none: it failed. */
 export function contenderOf(
@@ -39,6 +52,8 @@ export function suiteOf(
     better: 'lower',
     parameters: null,
     measuredAt: '2026-01-02T03:04:05.000Z',
+    tookMs: 1_000,
+    machine,
     contenders,
     goals: [],
     ...more,
@@ -46,16 +61,5 @@ export function suiteOf(
 }
 
 export function resultsOf(suites: readonly SuiteResult[], more: Partial<Results> = {}): Results {
-  const machine = {
-    cpu: 'A CPU',
-    cores: 2,
-    memoryBytes: 8e9,
-    os: 'Linux 6',
-    node: 'v24.0.0',
-    v8: '13',
-    flags: ['--expose-gc'],
-    pinned: true,
-    commit: null,
-  };
-  return { schema: 1, mode: 'full', machine, suites, ...more };
+  return { schema: 2, mode: 'full', suites, ...more };
 }

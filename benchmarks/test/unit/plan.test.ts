@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { discover } from '../../harness/discover.ts';
+import { deadlineMs, FULL_BUDGET_MS, processesOf, rotate, roundsOf, suiteMs } from '../../harness/plan.ts';
+import { defineSuite } from '../../harness/suite.ts';
+import { contenderOf, suiteOf } from './results-of.ts';
+
+const idle = { setup: () => ({ run: () => 1, check: () => {} }) };
+const suite = defineSuite({
+  name: 'thing',
+  title: 'A thing',
+  kind: 'micro',
+  contenders: {
+    us: { role: 'ours', ...idle },
+    bare: { role: 'limit', ...idle },
+    rival: { role: 'peer', ...idle },
+    other: { role: 'peer', ...idle },
+  },
+  goals: [{ figure: 'timeNs', atMost: { times: 0.5, of: 'rival' } }],
+});
+const full = { mode: 'full' } as const;
+
+test('peers that no goal names have fewer rounds, unless the number is asked for', () => {
+  const rounds = (thoroughness: Parameters<typeof roundsOf>[2]) =>
+    ['us', 'bare', 'rival', 'other'].map((name) => roundsOf(suite, name, thoroughness));
+  expect(rounds(full)).toEqual([7, 7, 7, 3]);
+  expect(rounds({ mode: 'full', rounds: 15 })).toEqual([15, 15, 15, 15]);
+  expect(rounds({ mode: 'quick' })).toEqual([1, 1, 1, 1]);
+});
+
+test('a suite is expected to take as long as it took, if it was measured alike', () => {
+  const roundsOfLength = (length: number) => Array.from({ length }, () => ({ timeNs: 1 }));
+  const contenders = [7, 7, 7, 3].map((length, index) =>
+    contenderOf(`${index}`, 'peer', roundsOfLength(length)),
+  );
+  const earlier = suiteOf(contenders, { tookMs: 12_345 });
+  expect(processesOf(suite, full)).toBe(24);
+  expect(suiteMs(suite, full, earlier)).toBe(12_345);
+  expect(suiteMs(suite, { ...full, rounds: 2 }, earlier)).not.toBe(12_345);
+  expect(suiteMs(suite, full, suiteOf(contenders, { tookMs: null }))).toBe(suiteMs(suite, full));
+});
+
+test('a whole run is planned to take at most twenty minutes', async () => {
+  const { all } = await discover([], undefined);
+  const totalMs = all.reduce((sum, found) => sum + suiteMs(found.suite, full), 0);
+  expect(totalMs).toBeLessThanOrEqual(FULL_BUDGET_MS);
+});
+
+test('one that hangs costs a quick run less than its minute', async () => {
+  const { all } = await discover([], undefined);
+  for (const found of all) expect(deadlineMs(found.suite, { mode: 'quick' })).toBeLessThan(20_000);
+});
+
+test('each contender is once at each place', () => {
+  const rounds = [0, 1, 2].map((round) => rotate(['a', 'b', 'c'], round));
+  expect(rounds).toEqual([
+    ['a', 'b', 'c'],
+    ['b', 'c', 'a'],
+    ['c', 'a', 'b'],
+  ]);
+});
