@@ -12,7 +12,7 @@ export interface Thoroughness {
 /** Of a whole run; a test holds all suites together against it. */
 export const FULL_BUDGET_MS = 20 * 60_000;
 
-const ROUNDS = { micro: 7, throughput: 5, scenario: 3, fault: 1 } as const;
+const ROUNDS = { micro: 5, throughput: 5, scenario: 3, fault: 1 } as const;
 /** Of peers that no goal names: their medians are for the eye. */
 const ROUNDS_BESIDE = { micro: 3, throughput: 3, scenario: 2, fault: 1 } as const;
 
@@ -41,31 +41,31 @@ export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
     case 'micro':
       return {
         ...timing,
-        warmupMs: isQuick ? 5 : 150,
-        durationMs: isQuick ? 15 : 350,
-        series: isQuick ? 1 : 9,
+        warmupMs: isQuick ? 5 : 100,
+        durationMs: isQuick ? 15 : 300,
+        series: isQuick ? 1 : 7,
       };
     case 'throughput':
       return {
         ...timing,
-        warmupMs: isQuick ? 20 : (suite.warmupMs ?? 500),
-        durationMs: isQuick ? 80 : (suite.durationMs ?? 1_500),
+        warmupMs: isQuick ? 20 : (suite.warmupMs ?? 400),
+        durationMs: isQuick ? 80 : (suite.durationMs ?? 1_200),
       };
     case 'scenario':
       return timing;
     case 'fault':
       return {
         ...timing,
-        warmupMs: isQuick ? 100 : 1_000,
-        durationMs: isQuick ? 200 : 1_500,
+        warmupMs: isQuick ? 100 : 700,
+        durationMs: isQuick ? 200 : 1_000,
         outageMs: isQuick ? 500 : (suite.outageMs ?? 4_000),
-        afterMs: isQuick ? 900 : 3_500,
+        afterMs: isQuick ? 900 : 2_500,
       };
   }
 }
 
 /** To start a process and its libraries, to check, to count bytes, and to end. */
-const AROUND_MS = { micro: 700, throughput: 600, scenario: 1_500, fault: 800 } as const;
+const AROUND_MS = { micro: 500, throughput: 500, scenario: 1_500, fault: 700 } as const;
 const AROUND_QUICK_MS = { micro: 150, throughput: 250, scenario: 500, fault: 300 } as const;
 
 /** About how long one process of a suite takes, for the time left. */

@@ -15,6 +15,8 @@ export interface SuiteRun extends Thoroughness {
   readonly contenders?: readonly string[];
   /** When to leave out the contenders that are not ours (`performance.now()`). */
   readonly untilMs?: number;
+  /** How long one process may take. Default: by the kind of suite. */
+  readonly timeoutMs?: number;
   /** Told after each process. */
   readonly onStep?: (contender: string) => void;
 }
@@ -108,7 +110,7 @@ async function measureOnce(
       quick: run.mode === 'quick',
       core: run.pinned ? CONTENDER_CORE : undefined,
     };
-    const figures = { ...(await runChild(suite, order, servers, deadlineMs(suite, run))) };
+    const figures = { ...(await runChild(suite, order, servers, run.timeoutMs ?? deadlineMs(suite, run))) };
     if (suite.kind === 'throughput') {
       for (const [name, server] of Object.entries(servers)) {
         const read = await within(FIGURES_TIMEOUT_MS, `the figures of ${name}`, server.figures?.());

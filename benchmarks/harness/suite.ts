@@ -114,7 +114,7 @@ interface SuiteBase<Parameters, Servers extends ServerStarters> {
   prepare?(context: SetupContext<Parameters, Servers>): Promise<void>;
   readonly contenders: Readonly<Record<string, Contender<Parameters, Servers, ServerStarters>>>;
   readonly goals?: readonly Goal[];
-  /** How many processes each contender gets. Default: 7 micro, 5 throughput, 3 scenario, 1 fault. */
+  /** How many processes each contender gets. Default: 5 micro and throughput, 3 scenario, 1 fault. */
   readonly rounds?: number;
 }
 
@@ -130,9 +130,9 @@ export interface ThroughputSuite<Parameters, Servers extends ServerStarters>
   readonly kind: 'throughput';
   /** Default 64. */
   readonly callers?: number;
-  /** Default 2,000. */
+  /** Default 1,200. */
   readonly durationMs?: number;
-  /** Calls before the measurement, until all code is compiled; a server with much code needs more. Default 700. */
+  /** Calls before the measurement, until all code is compiled; a server with much code needs more. Default 400. */
   readonly warmupMs?: number;
 }
 

@@ -1,17 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { spawnNode } from '@hotpath/testkit';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { benchmarksFolder } from '../../harness/discover.ts';
+import { expect, test } from 'vitest';
 import { loadSuites } from '../../harness/load-suites.ts';
-import { type ContenderResult, readResults, type SuiteResult } from '../../harness/results.ts';
+import type { ContenderResult, SuiteResult } from '../../harness/results.ts';
 import { runSuite, type SuiteRun } from '../../harness/run-suite.ts';
 
 const file = fileURLToPath(new URL('../fixtures/kinds.bench.ts', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'hotpath-bench-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function run(name: string, options: Partial<SuiteRun> = {}): Promise<SuiteResult> {
   const suites = await loadSuites(pathToFileURL(file));
@@ -52,6 +45,29 @@ test('who fails has no figures, and a goal without figures is not met', async ()
   expect(errorOf('ends its process')).toContain('code 7');
   expect(result.contenders.map(({ figures }) => figures)).toEqual(Array(5).fill({}));
   expect(result.goals).toMatchObject([{ status: 'missing', value: null }]);
+});
+
+test('who hangs, dies or has no server is reported, and the others are measured all the same', async () => {
+  const result = await run('stuck', { timeoutMs: 5_000 });
+  const errorOf = (name: string): string | null => contender(result, name).error;
+  expect(errorOf('never answers')).toContain('sent nothing within 5000 ms');
+  expect(errorOf('never yields')).toContain('sent nothing within 5000 ms');
+  expect(errorOf('is killed')).toContain('SIGKILL');
+  expect(errorOf('has no server')).toContain('absent.ts');
+  expect(contender(result, 'is well')).toMatchObject({ status: 'ok', figures: { loads: { median: 1 } } });
+});
+
+test('without its server a whole suite has failed', async () => {
+  const result = await run('unserved', { mode: 'full' });
+  expect(contender(result, 'is well').status).toBe('failed');
+  expect(contender(result, 'is well').error).toContain('the suite failed: ');
+  expect(result.goals).toMatchObject([{ status: 'missing' }]);
+});
+
+test('wrong results during an outage are a figure of others, and a failure of ours', async () => {
+  const result = await run('wrong-in-outage');
+  expect(contender(result, 'theirs').figures.wrong?.median).toBeGreaterThan(50);
+  expect(contender(result, 'ours').error).toMatch(/\d+ wrong results/);
 });
 
 test('a throughput suite runs closed loops against servers of their own', async () => {
@@ -108,77 +124,4 @@ test('a quick run leaves the others out when its time is over, never ours', asyn
   expect(contender(result, 'once').status).toBe('ok');
   expect(contender(result, 'twice').status).toBe('notRun');
   expect(result.goals).toMatchObject([{ status: 'notJudged' }]);
-});
-
-async function bench(...args: string[]): Promise<{ code: number | null; output: string }> {
-  const child = spawnNode(join(benchmarksFolder, 'main.ts'), [...args, '--results', folder]);
-  const { code } = await child.exited;
-  return { code, output: child.stdout + child.stderr };
-}
-
-const latest = join(folder, 'latest.json');
-
-beforeAll(async () => {
-  const { code, output } = await bench('core', '--suite', 'timer-wheel', '--rounds', '2');
-  expect(output).toContain('core / timer-wheel');
-  expect(code).toBe(0);
-});
-
-test('the command writes results with machine and versions, and a page', () => {
-  const results = readResults(latest);
-  expect(results.mode).toBe('full');
-  const measured = results.suites.filter(({ measuredAt }) => measuredAt !== null);
-  expect(measured.map(({ name }) => name)).toEqual(['timer-wheel']);
-  expect(measured[0]?.machine?.node).toBe(process.version);
-  expect(results.suites.length).toBeGreaterThan(30);
-  expect(results.suites.flatMap(({ goals }) => goals).filter(({ status }) => status === 'met')).toHaveLength(
-    1,
-  );
-  expect(readFileSync(join(folder, 'index.html'), 'utf8')).toContain('timer-wheel');
-});
-
-test('a quick run leaves the latest results alone, and can be written elsewhere', async () => {
-  const before = readFileSync(latest, 'utf8');
-  const json = join(folder, 'elsewhere.json');
-  const { code, output } = await bench('core', '--quick', '--json', json);
-  expect(output).toContain('not judged');
-  expect(code).toBe(0);
-  expect(readResults(json).mode).toBe('quick');
-  expect(readFileSync(latest, 'utf8')).toBe(before);
-});
-
-test('results are compared with earlier ones, and what is missing can not be judged', async () => {
-  const earlier = join(folder, 'earlier.json');
-  const results = readResults(latest);
-  const suite = results.suites.find(({ name }) => name === 'timer-wheel') as SuiteResult;
-  // As if ours had cost a third: five rounds of it.
-  const contenders = suite.contenders.map((one) => {
-    const rounds = Array.from({ length: 5 }, (_, round) => {
-      const { timeNs = Number.NaN } = one.rounds[round % 2] ?? {};
-      return { timeNs: (one.role === 'ours' ? timeNs / 3 : timeNs) * (1 + round / 1_000) };
-    });
-    return { ...one, rounds };
-  });
-  writeFileSync(earlier, JSON.stringify({ ...results, suites: [{ ...suite, contenders }] }));
-  const worse = await bench('core', '--suite', 'timer-wheel', '--against', earlier, '--rounds', '5');
-  // On a busy machine the noise may hide even this; what it may not be is a pass.
-  expect(worse.output).toMatch(/REGRESSION|CANNOT JUDGE: the same code/);
-  expect(worse.output).toContain('not shown to be free of regressions');
-  expect(worse.code).toBe(1);
-  const other = await bench('core', '--suite', 'gather', '--against', earlier);
-  expect(other.output).toContain('CANNOT JUDGE: the suite is not in the earlier run');
-  expect(other.code).toBe(1);
-});
-
-test.each([
-  [['nowhere'], 'no suites for nowhere'],
-  [['core', '--suite', 'nothing'], 'no suite of the name nothing'],
-  [['--rounds', '0'], '--rounds must be'],
-  [['--quick', '--against', 'x'], 'too short'],
-  [['core', '--against', '/nowhere.json'], '/nowhere.json'],
-  [['--wrong'], '--wrong'],
-])('the command refuses %j', async (args, complaint) => {
-  const { code, output } = await bench(...args);
-  expect(output).toContain(complaint);
-  expect(code).toBe(2);
 });

@@ -22,18 +22,18 @@ const full = { mode: 'full' } as const;
 test('peers that no goal names have fewer rounds, unless the number is asked for', () => {
   const rounds = (thoroughness: Parameters<typeof roundsOf>[2]) =>
     ['us', 'bare', 'rival', 'other'].map((name) => roundsOf(suite, name, thoroughness));
-  expect(rounds(full)).toEqual([7, 7, 7, 3]);
+  expect(rounds(full)).toEqual([5, 5, 5, 3]);
   expect(rounds({ mode: 'full', rounds: 15 })).toEqual([15, 15, 15, 15]);
   expect(rounds({ mode: 'quick' })).toEqual([1, 1, 1, 1]);
 });
 
 test('a suite is expected to take as long as it took, if it was measured alike', () => {
   const roundsOfLength = (length: number) => Array.from({ length }, () => ({ timeNs: 1 }));
-  const contenders = [7, 7, 7, 3].map((length, index) =>
+  const contenders = [5, 5, 5, 3].map((length, index) =>
     contenderOf(`${index}`, 'peer', roundsOfLength(length)),
   );
   const earlier = suiteOf(contenders, { tookMs: 12_345 });
-  expect(processesOf(suite, full)).toBe(24);
+  expect(processesOf(suite, full)).toBe(18);
   expect(suiteMs(suite, full, earlier)).toBe(12_345);
   expect(suiteMs(suite, { ...full, rounds: 2 }, earlier)).not.toBe(12_345);
   expect(suiteMs(suite, full, suiteOf(contenders, { tookMs: null }))).toBe(suiteMs(suite, full));
