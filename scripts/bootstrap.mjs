@@ -9,6 +9,8 @@ import { ensureRedis } from './redis.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const PNPM = 'pnpm@12.21.0';
+// Before anything else: whoever asked may be gone when the installation is done.
+const parent = process.ppid;
 
 function fail(message, code = 1) {
   console.error(`hotpath: ${message}`);
@@ -66,8 +68,7 @@ const child = spawn(node, [join(root, 'scripts', 'tasks', `${task.replace(':', '
 });
 // A terminal's Ctrl-C reaches the child as well; whoever signals only this process means it too.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-// npm's shell does not pass on what it is ended with: when it is gone, so is the reason to go on.
-const parent = process.ppid;
+// When npm is gone, killed perhaps, so is the reason to go on.
 setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 500).unref();
 child.on('error', (error) => fail(`the pinned Node could not be started: ${error.message}`));
 child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

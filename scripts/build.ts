@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { packages, root, run } from './steps.ts';
+import { isStopped, packages, root, run } from './steps.ts';
 
 /**
  * Builds each of the named packages whose inputs changed since its last build.
@@ -21,6 +21,7 @@ export async function build(names: readonly string[] = packages): Promise<void> 
     const code = await run('tsup', ['--silent', '--out-dir', next], folder);
     if (code !== 0) {
       rmSync(join(folder, next), { recursive: true, force: true });
+      if (isStopped()) process.exit(1);
       broken.push(name);
       continue;
     }

@@ -1,9 +1,7 @@
-import { join } from 'node:path';
 import { build } from '../build.ts';
-import { root, run } from '../steps.ts';
+import { onParentGone } from '../parent.ts';
 
 await build();
-process.exitCode = await run(process.execPath, [
-  join(root, 'examples', 'governed-service', 'src', 'main.ts'),
-  ...process.argv.slice(2),
-]);
+// In this process: one more between npm and the service could be killed, and the service would stay.
+onParentGone(() => process.kill(process.pid, 'SIGTERM'));
+await import('../../examples/governed-service/src/main.ts');

@@ -4,6 +4,7 @@ import { type PostgresServer, type RedisServer, startPostgres, startRedis } from
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OpenedResources } from '../../src/opened.ts';
+import { descendantsOf, isRunning } from '../processes.ts';
 import {
   type Answer,
   ask,
@@ -278,26 +279,3 @@ it('ten instances start at once on one empty database, write the same policies, 
     );
   }
 });
-
-function descendantsOf(pid: number): number[] {
-  const rows = execFileSync('ps', ['-e', '-o', 'pid=,ppid='])
-    .toString()
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
-  const found = [pid];
-  for (const parent of found) for (const [child, of] of rows) if (of === parent) found.push(child);
-  return found.slice(1);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^Z/.test(
-      execFileSync('ps', ['-o', 'stat=', '-p', String(pid)])
-        .toString()
-        .trim(),
-    );
-  } catch {
-    return false;
-  }
-}

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { commandOf, descendantsOf, isRunning } from '../processes.ts';
 import { ask, startServiceProcess } from '../service-process.ts';
 
 /** The processes of a process group's descendants, found by the session that `detached` made. */
@@ -33,14 +34,40 @@ it('npm start serves on embedded servers, its curl line works, and Ctrl-C leaves
   await expect(ask(url as string)).rejects.toThrow();
 });
 
-it('ends when only npm is told to', async () => {
-  await using service = await startServiceProcess({ DATABASE_URL: '', REDIS_URL: '' }, ['npm', 'start']);
-  const printed = new Promise((resolve) => service.child.once('close', resolve));
-  service.child.kill('SIGTERM');
-  // The output is closed when the last process that could write to it has ended.
-  await printed;
-  await expect(ask(`${service.url}/health`)).rejects.toThrow();
-});
+/** The processes behind `npm start`, from npm to the service: each is the parent of the next. */
+const LINKS = {
+  npm: /^npm start/,
+  setUp: /^node .*bootstrap\.mjs/,
+  service: /tasks\/start\.ts/,
+};
+
+const ends: [how: string, signal: NodeJS.Signals, link: keyof typeof LINKS | 'group'][] = [
+  ['the terminal is closed', 'SIGHUP', 'group'],
+  ['only npm is told to end', 'SIGTERM', 'npm'],
+  ['only npm is interrupted', 'SIGINT', 'npm'],
+  ['only npm is hung up', 'SIGHUP', 'npm'],
+  ['npm is killed', 'SIGKILL', 'npm'],
+  ['the set-up process is killed', 'SIGKILL', 'setUp'],
+  ['the service is killed', 'SIGKILL', 'service'],
+];
+for (const [how, signal, link] of ends) {
+  it(`leaves no process behind when ${how}`, async () => {
+    const env = { DATABASE_URL: '', REDIS_URL: '', SEED_POLICIES: '10' };
+    await using service = await startServiceProcess(env, ['npm', 'start']);
+    await service.printed('/v1/policies/42\n');
+    const npm = service.child.pid as number;
+    const family = [npm, ...descendantsOf(npm)];
+    // npm, the set-up and the service, then what keeps the servers, and the servers.
+    expect(family.length).toBeGreaterThan(6);
+    if (link === 'group') process.kill(-npm, signal);
+    else process.kill(family.find((pid) => LINKS[link].test(commandOf(pid))) as number, signal);
+    const endMs = performance.now() + 10_000;
+    while (family.some(isRunning) && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(family.filter(isRunning).map(commandOf)).toEqual([]);
+  });
+}
 
 it('says which port is in use', async () => {
   const server = createServer();
