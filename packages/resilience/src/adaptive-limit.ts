@@ -9,11 +9,10 @@ import {
 } from '@hotpath/core';
 import { limitEvents, rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
-import { ConcurrencyGate } from './internal/concurrency-gate.ts';
+import { ConcurrencyGate, gatedStep } from './internal/concurrency-gate.ts';
 import { aimd, gradient2, type LimitAlgorithm, vegas } from './internal/limit-algorithms.ts';
 import type { Scope } from './internal/scope.ts';
 import { type TimeSource, timeSource } from './internal/turn-clock.ts';
-import { checkedPriority } from './internal/waiting-room.ts';
 import type { Policy, Step, Work } from './policy.ts';
 
 /** How an adaptive limit may end a call. */
@@ -123,28 +122,11 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
   }
 
   _compile(next: Step): Step {
-    const gate = this.#gate;
-    return (work, scope) => {
-      if (this.#closed) return Promise.reject(scope.refuse(closedError('adaptive limit', this.name)));
-      if (gate.tryEnter()) return this.#run(next, work, scope);
-      let priority: number;
-      try {
-        priority = checkedPriority('adaptiveLimit', scope.options.priority);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-      return gate.enter(scope, priority).then(
-        () => {
-          if (!scope.aborted) return this.#run(next, work, scope);
-          // It was aborted between its admission and its turn.
-          gate.leave();
-          throw scope.reason;
-        },
-        (error) => {
-          throw error instanceof RejectedError ? scope.refuse(error) : error;
-        },
-      );
-    };
+    const gated = gatedStep('adaptiveLimit', this.#gate, (work, scope) => this.#run(next, work, scope));
+    return (work, scope) =>
+      this.#closed
+        ? Promise.reject(scope.refuse(closedError('adaptive limit', this.name)))
+        : gated(work, scope);
   }
 
   #run(next: Step, work: Work<unknown>, scope: Scope): Promise<unknown> {
@@ -160,7 +142,7 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
         gate.leave();
       },
       (error) => {
-        if (scope.callerSignal?.aborted !== true && this.#isDrop(error)) {
+        if (!scope.forsaken && this.#isDrop(error)) {
           const nowMs = this.#time.now();
           this.#droppedTotal++;
           this.#sample(nowMs - startMs, inFlight, true, nowMs);

@@ -1,14 +1,19 @@
 import {
   AbortedError,
   type Clock,
+  describe,
   optionReader,
-  type RejectedError,
+  RejectedError,
+  sleep,
   systemClock,
-  type TimerHandle,
 } from '@hotpath/core';
 import Bottleneck from 'bottleneck';
 import { limited, queueFull, wrongArgument } from './internal/limiter-errors.ts';
+import { checkedPriority } from './internal/waiting-room.ts';
 import type { RateLimiter } from './rate-limiter-types.ts';
+
+/** No wait for the limiter's own waiting room is shorter, so that a full one can't make it spin. */
+const LEAST_WAIT_MS = 1;
 
 /** How a schedule may end a job before it has begun. */
 export type ScheduleError =
@@ -43,11 +48,12 @@ export interface BottleneckSchedule {
    * Runs `job` at once where there is room, else when its turn comes.
    *
    * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait; (HOTPATH_RATE_LIMITED) when `weight` is above the limiter's burst.
-   * @throws AbortedError (HOTPATH_CLOSED) after `close()`. The signal's reason, untouched.
+   * @throws AbortedError (HOTPATH_CLOSED) after `close()` of this schedule or, while it waits, of the limiter.
+   * @throws RangeError or TypeError when an argument is wrong. The signal's reason, untouched.
    */
   schedule<Value>(job: () => PromiseLike<Value> | Value, options?: JobOptions): Promise<Value>;
   readonly waiting: number;
-  /** Rejects who waits; jobs that run go on. The limiter stays open. */
+  /** Rejects who waits; jobs that run go on, and are not waited for. The limiter stays open. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -59,11 +65,11 @@ class ReservoirSchedule implements BottleneckSchedule {
   readonly #key: string | undefined;
   readonly #clock: Clock;
   readonly #leavers = new Set<(reason: unknown) => void>();
-  #timer: TimerHandle | undefined;
+  readonly #stop = new AbortController();
   #waiting = 0;
   /** Units that queued jobs need and that have not been put into the reservoir. */
   #owed = 0;
-  #closed = false;
+  #pumping = false;
 
   constructor(
     limiter: RateLimiter,
@@ -85,11 +91,15 @@ class ReservoirSchedule implements BottleneckSchedule {
   }
 
   async schedule<Value>(job: () => PromiseLike<Value> | Value, options: JobOptions = {}): Promise<Value> {
-    const { priority = 5, weight = 1, signal } = options;
+    const { weight = 1, signal } = options;
+    if (typeof job !== 'function') {
+      throw new TypeError(`bottleneckSchedule: the job must be a function, got ${describe(job)}`);
+    }
     if (!(Number.isInteger(weight) && weight > 0)) {
       throw wrongArgument('bottleneckSchedule', 'weight', 'a whole number above 0', weight);
     }
-    if (this.#closed) throw new AbortedError('HOTPATH_CLOSED', 'this schedule is closed');
+    const priority = checkedPriority('bottleneckSchedule', options.priority);
+    this.#stop.signal.throwIfAborted();
     signal?.throwIfAborted();
     if (this.#waiting === 0) {
       const admission = this.#limiter.tryAcquire(weight, this.#key);
@@ -103,15 +113,20 @@ class ReservoirSchedule implements BottleneckSchedule {
   }
 
   close(): Promise<void> {
-    this.#closed = true;
-    this.#clock.clearTimeout(this.#timer);
-    const error = new AbortedError('HOTPATH_CLOSED', 'this schedule is closed');
-    for (const leave of this.#leavers) leave(error);
-    return this.queue.stop({ dropWaitingJobs: true });
+    this.#end(new AbortedError('HOTPATH_CLOSED', 'this schedule is closed'));
+    return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #end(reason: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort(reason);
+    for (const leave of this.#leavers) leave(reason);
+    // Not waited for: it would wait for jobs that run, also for one that never ends.
+    this.queue.stop({ dropWaitingJobs: true }).catch(() => {});
   }
 
   #enqueue<Value>(
@@ -140,8 +155,7 @@ class ReservoirSchedule implements BottleneckSchedule {
         this.#waiting--;
         settle();
         if (left) {
-          // bottleneck can't take a job out of its queue; whoever left hands its units to the next one.
-          if (this.#waiting > 0) await this.queue.incrementReservoir(weight);
+          this.#handOver(weight);
           return;
         }
         try {
@@ -152,32 +166,55 @@ class ReservoirSchedule implements BottleneckSchedule {
       };
       this.queue.schedule({ priority, weight }, turn).catch((error: unknown) => {
         this.#waiting--;
+        this.#owed -= Math.min(this.#owed, weight);
         if (!left) leave(error);
       });
-      this.#pump();
+      void this.#pump();
     });
   }
 
-  /** Moves units from the limiter into the reservoir while jobs are owed some, and comes back when more are there. */
-  #pump(): void {
-    if (this.#timer !== undefined || this.#closed) return;
-    let taken = 0;
-    let waitMs = 0;
-    while (taken < this.#owed) {
-      const admission = this.#limiter.tryAcquire(1, this.#key);
-      if (!admission.allowed) {
-        waitMs = admission.retryAfterMs;
-        break;
+  /**
+   * bottleneck can't take a job out of its queue: the units of one that left pay for those behind it. What nobody
+   * behind it needs is lost; kept in the reservoir it would let later jobs run above the limiter's rate.
+   */
+  #handOver(weight: number): void {
+    const paid = Math.min(this.#owed, weight);
+    if (paid === 0) return;
+    this.#owed -= paid;
+    void this.queue.incrementReservoir(paid);
+  }
+
+  /** Moves units from the limiter into the reservoir while jobs are owed some. */
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#owed > 0) {
+        await this.#takeUnit();
+        // Whoever left meanwhile may have paid.
+        if (this.#owed > 0) this.#handOver(1);
       }
-      taken++;
+    } catch (error) {
+      // The limiter or this schedule is closed: there will be no more units.
+      this.#end(error);
+    } finally {
+      this.#pumping = false;
     }
-    this.#owed -= taken;
-    if (taken > 0) void this.queue.incrementReservoir(taken);
-    if (this.#owed === 0) return;
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#timer = undefined;
-      this.#pump();
-    }, waitMs);
+  }
+
+  async #takeUnit(): Promise<void> {
+    const { signal } = this.#stop;
+    const options = { key: this.#key, signal };
+    for (;;) {
+      try {
+        await this.#limiter.acquire(options);
+        return;
+      } catch (error) {
+        // Others fill the limiter's own waiting room at present.
+        if (!(error instanceof RejectedError)) throw error;
+        await sleep(Math.max(LEAST_WAIT_MS, error.retryAfterMs ?? 0), { clock: this.#clock, signal });
+      }
+    }
   }
 }
 
@@ -199,6 +236,11 @@ export function bottleneckSchedule(
   limiter: RateLimiter,
   options: BottleneckScheduleOptions = {},
 ): BottleneckSchedule {
+  if (typeof (limiter as Partial<RateLimiter> | null)?.acquire !== 'function') {
+    throw new TypeError(
+      `bottleneckSchedule: the first argument must be a rate limiter, got ${describe(limiter)}`,
+    );
+  }
   const read = optionReader('bottleneckSchedule', options);
   const maxWaiting = read.integer('maxWaiting', 1_000, { min: 0 });
   const maxConcurrent = read.integer('maxConcurrent', null, { min: 1 });

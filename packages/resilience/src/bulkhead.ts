@@ -8,9 +8,7 @@ import {
 } from '@hotpath/core';
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
-import { ConcurrencyGate } from './internal/concurrency-gate.ts';
-import type { Scope } from './internal/scope.ts';
-import { checkedPriority } from './internal/waiting-room.ts';
+import { ConcurrencyGate, gatedStep } from './internal/concurrency-gate.ts';
 import type { Policy, Step } from './policy.ts';
 
 /** How a bulkhead may end a call. */
@@ -66,33 +64,14 @@ class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
   _compile(next: Step): Step {
     const gate = this.#gate;
     const leave = (): void => gate.leave();
-    const run: Step = (work, scope) => {
+    const gated = gatedStep('bulkhead', gate, (work, scope) => {
       this.#admittedTotal++;
       const promise = next(work, scope);
       promise.then(leave, leave);
       return promise;
-    };
-    // It may have been aborted between its admission and its turn.
-    const leaveAborted = (scope: Scope): Promise<never> => {
-      gate.leave();
-      return Promise.reject(scope.reason);
-    };
-    return (work, scope) => {
-      if (this.#closed) return Promise.reject(scope.refuse(closedError('bulkhead', this.name)));
-      if (gate.tryEnter()) return run(work, scope);
-      let priority: number;
-      try {
-        priority = checkedPriority('bulkhead', scope.options.priority);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-      return gate.enter(scope, priority).then(
-        () => (scope.aborted ? leaveAborted(scope) : run(work, scope)),
-        (error) => {
-          throw error instanceof RejectedError ? scope.refuse(error) : error;
-        },
-      );
-    };
+    });
+    return (work, scope) =>
+      this.#closed ? Promise.reject(scope.refuse(closedError('bulkhead', this.name))) : gated(work, scope);
   }
 
   stats(): BulkheadStats {

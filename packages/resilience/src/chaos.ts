@@ -6,12 +6,12 @@ import {
   type RandomSource,
   seededRandom,
   systemClock,
-  type TimerHandle,
   UpstreamError,
 } from '@hotpath/core';
 import { chaosEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
-import type { AbortListener, Scope } from './internal/scope.ts';
+import { Pauses } from './internal/pauses.ts';
+import type { Scope } from './internal/scope.ts';
 import type { Policy, Step } from './policy.ts';
 
 /** How chaos may end a call. */
@@ -25,7 +25,7 @@ export interface ChaosOptions {
   readonly latencyMs?: Milliseconds;
   /** The share of affected calls that fail without being made. Default 0. */
   readonly errorRate?: number;
-  /** What they fail with. Default: UpstreamError (HOTPATH_CHAOS). */
+  /** Makes what they fail with; what it throws is taken as well. Default: UpstreamError (HOTPATH_CHAOS). */
   readonly error?: () => unknown;
   /** The share of affected calls that hang. Default 0. */
   readonly hangRate?: number;
@@ -67,7 +67,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
   readonly kind = 'chaos';
   readonly #options: ResolvedChaosOptions;
   readonly #random: RandomSource;
-  readonly #holds = new Set<Hold>();
+  readonly #holds: Pauses;
   #armings = 0;
   #closed = false;
   #delayedTotal = 0;
@@ -78,6 +78,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
     super(options.name);
     this.#options = options;
     this.#random = seededRandom(options.seed);
+    this.#holds = new Pauses(options.clock);
   }
 
   get armed(): boolean {
@@ -91,7 +92,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
       if (ended) return;
       ended = true;
       if (--this.#armings > 0) return;
-      for (const hold of this.#holds) hold.end();
+      this.#holds.endAll();
     };
   }
 
@@ -104,7 +105,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
       if (chance < hangRate) {
         this.#hungTotal++;
         this.#tell('hang', scope);
-        return this.#hold(maxHangMs, scope).then(() => {
+        return this.#holds.wait(scope, maxHangMs).then(() => {
           throw this.#failure(scope);
         });
       }
@@ -116,7 +117,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
       if (chance >= hangRate + errorRate + latencyRate) return next(work, scope);
       this.#delayedTotal++;
       this.#tell('latency', scope);
-      return this.#hold(latencyMs, scope).then(() => {
+      return this.#holds.wait(scope, latencyMs).then(() => {
         if (scope.aborted) throw scope.reason;
         return next(work, scope);
       });
@@ -137,7 +138,7 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const hold of this.#holds) hold.onAbort(hold.scope.refuse(closedError('chaos', this.name)));
+    this.#holds.leaveAll((scope) => scope.refuse(closedError('chaos', this.name)));
     return Promise.resolve();
   }
 
@@ -148,65 +149,18 @@ class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
   }
 
   #failure(scope: Scope): unknown {
-    return scope.refuse(this.#options.error());
+    let error: unknown;
+    try {
+      error = this.#options.error();
+    } catch (thrown) {
+      // What was to be made was thrown instead: as good an error as any.
+      error = thrown;
+    }
+    return scope.refuse(error);
   }
 
   #tell(effect: 'latency' | 'error' | 'hang', scope: Scope): void {
     if (chaosEvents.hasSubscribers) chaosEvents.publish({ name: this.name, effect, key: scope.options.key });
-  }
-
-  #hold(forMs: Milliseconds, scope: Scope): Promise<void> {
-    if (scope.aborted) return Promise.reject(scope.reason);
-    return new Promise((resolve, reject) => {
-      const hold = new Hold(this.#options.clock, scope, this.#holds, resolve, reject);
-      hold.begin(forMs);
-    });
-  }
-}
-
-/** A call that is held for a while. */
-class Hold implements AbortListener {
-  readonly scope: Scope;
-  readonly #clock: Clock;
-  readonly #holds: Set<Hold>;
-  readonly #resolve: () => void;
-  readonly #reject: (reason: unknown) => void;
-  #timer: TimerHandle | undefined;
-
-  constructor(
-    clock: Clock,
-    scope: Scope,
-    holds: Set<Hold>,
-    resolve: () => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.#clock = clock;
-    this.scope = scope;
-    this.#holds = holds;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  begin(forMs: Milliseconds): void {
-    this.#holds.add(this);
-    this.scope.addListener(this);
-    this.#timer = this.#clock.setTimeout(() => this.end(), forMs);
-  }
-
-  end(): void {
-    this.#settle();
-    this.#resolve();
-  }
-
-  onAbort(reason: unknown): void {
-    this.#settle();
-    this.#reject(reason);
-  }
-
-  #settle(): void {
-    this.#clock.clearTimeout(this.#timer);
-    this.scope.removeListener(this);
-    this.#holds.delete(this);
   }
 }
 

@@ -38,13 +38,13 @@ export interface CircuitBreakerOptions {
   readonly maxOpenMs?: Milliseconds;
   /** How many calls half-open lets through and decides upon. Default 3. */
   readonly probes?: number;
-  /** How long half-open waits for probes under way before it opens again, in milliseconds. Default `openMs`. */
+  /** How long half-open waits for probes under way before it opens again, in milliseconds, at least 1. Default `openMs`, or 30,000 where that is less than 1. */
   readonly halfOpenMs?: Milliseconds;
   /** What an error means. Default: {@link classifyError}. One that throws counts as a failure. */
   readonly classifyError?: (error: unknown) => Verdict;
   /** What a result means. Default: success. One that throws counts as a failure. */
   readonly classifyResult?: (value: unknown) => Verdict;
-  /** Count and tell, but never refuse. Default false. */
+  /** Count and tell, but never open: it refuses only while somebody isolates it. Default false. */
   readonly metricsOnly?: boolean;
   readonly clock?: Clock;
   readonly random?: RandomSource;
@@ -148,7 +148,8 @@ export function resolveCircuitBreakerOptions(
     openFactor: read.number('openFactor', defaults.openFactor, { min: 1, max: 1_000 }),
     maxOpenMs: read.number('maxOpenMs', 10 * openMs, { min: openMs, max: 10 * LONGEST_MS }),
     probes: read.integer('probes', defaults.probes, { min: 1, max: MOST_CALLS }),
-    halfOpenMs: read.number('halfOpenMs', openMs, { min: 0, max: LONGEST_MS }),
+    // Without any time to answer, each probe would be given up by the next call.
+    halfOpenMs: read.number('halfOpenMs', openMs < 1 ? defaults.openMs : openMs, { min: 1, max: LONGEST_MS }),
     classifyError: read.function<((error: unknown) => Verdict) | undefined>('classifyError', undefined),
     classifyResult: read.function<((value: unknown) => Verdict) | undefined>('classifyResult', undefined),
     metricsOnly: read.boolean('metricsOnly', false),

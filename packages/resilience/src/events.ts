@@ -25,13 +25,15 @@ export interface RejectedEvent {
   readonly retryAfterMs: Milliseconds | undefined;
 }
 
-/** A try failed and another will follow: `hotpath:resilience:retry`. */
+/** A try failed, or gave a result that is not wanted, and another will follow: `hotpath:resilience:retry`. */
 export interface RetryEvent {
   readonly name: string;
   /** The try that failed, from 1. */
   readonly attempt: number;
   readonly delayMs: Milliseconds;
+  /** What it failed with; `undefined` where it gave a result, which is `value` then. */
   readonly error: unknown;
+  readonly value: unknown;
 }
 
 export const circuitStateEvents: EventChannel<CircuitStateEvent> = eventChannel(

@@ -75,6 +75,7 @@ class LearningHedge extends BasePolicy<HedgeError> implements HedgePolicy {
   readonly kind = 'hedge';
   readonly options: ResolvedHedgeOptions;
   readonly wheel: TimerWheel;
+  pending = 0;
   readonly #histogram: LatencyHistogram | undefined;
   #delayMs: Milliseconds | undefined;
   #closed = false;
@@ -143,13 +144,32 @@ class LearningHedge extends BasePolicy<HedgeError> implements HedgePolicy {
       wonTotal: this.#wonTotal,
       noBudgetTotal: this.#noBudgetTotal,
       delayMs: this.#delayMs,
-      pending: this.wheel.armedCount,
+      pending: this.pending,
     };
   }
 
   close(): Promise<void> {
     this.#closed = true;
     return Promise.resolve();
+  }
+}
+
+/** The inside of one try. */
+class HedgedTry extends ChildScope {
+  #lost = false;
+
+  constructor(parent: Scope, attempt: number) {
+    super(parent, Number.POSITIVE_INFINITY, attempt, true);
+  }
+
+  override get forsaken(): boolean {
+    return this.#lost || super.forsaken;
+  }
+
+  /** Another one was faster. */
+  lose(): void {
+    this.#lost = true;
+    this.abort(new AbortedError('HOTPATH_HEDGE_LOST', 'another try of this call was faster'));
   }
 }
 
@@ -163,7 +183,7 @@ class HedgedCall extends WheelTimer implements AbortListener {
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
   readonly #startMs: Milliseconds;
-  readonly #running = new Set<ChildScope>();
+  readonly #running = new Set<HedgedTry>();
   #sent = 0;
   #settled = false;
 
@@ -188,6 +208,7 @@ class HedgedCall extends WheelTimer implements AbortListener {
   }
 
   begin(): void {
+    this.#hedge.pending++;
     this.#scope.addListener(this);
     this.#send();
   }
@@ -198,13 +219,14 @@ class HedgedCall extends WheelTimer implements AbortListener {
   }
 
   onAbort(reason: unknown): void {
-    this.#settle(reason);
+    this.#settle();
     this.#reject(reason);
+    for (const inner of this.#running) inner.abort(reason);
   }
 
   #send(): void {
     const attempt = ++this.#sent;
-    const inner = new ChildScope(this.#scope, Number.POSITIVE_INFINITY, attempt);
+    const inner = new HedgedTry(this.#scope, attempt);
     this.#running.add(inner);
     if (this.#delayMs !== undefined && attempt < this.#hedge.options.attempts) {
       this.#hedge.wheel.arm(this, this.#delayMs);
@@ -215,33 +237,31 @@ class HedgedCall extends WheelTimer implements AbortListener {
     );
   }
 
-  #succeeded(inner: ChildScope, value: unknown): void {
+  #succeeded(inner: HedgedTry, value: unknown): void {
     if (this.#settled) return;
     this.#running.delete(inner);
-    // The first try's time is what the delay is learned from: the others start late.
+    // From the first try's start, whichever won: a hedge that saved the call must not shorten the delay that sent it.
     this.#hedge.learn(this.#hedge.options.clock.now() - this.#startMs);
     if (inner.attempt > 1) this.#hedge.won();
-    this.#settle(undefined);
+    this.#settle();
     this.#resolve(value);
+    for (const loser of this.#running) loser.lose();
   }
 
-  #failed(inner: ChildScope, error: unknown): void {
+  #failed(inner: HedgedTry, error: unknown): void {
     if (this.#settled) return;
     this.#running.delete(inner);
     // Another try under way may still succeed; sending more for an error is a retry's business.
     if (this.#running.size > 0) return;
-    this.#settle(undefined);
+    this.#settle();
     this.#reject(error);
   }
 
-  #settle(reason: unknown): void {
+  #settle(): void {
     this.#settled = true;
+    this.#hedge.pending--;
     this.#hedge.wheel.disarm(this);
     this.#scope.removeListener(this);
-    if (this.#running.size === 0) return;
-    const why = reason ?? new AbortedError('HOTPATH_HEDGE_LOST', 'another try of this call was faster');
-    for (const loser of this.#running) loser.abort(why);
-    this.#running.clear();
   }
 }
 

@@ -177,10 +177,19 @@ class FacedBreaker extends Base implements CircuitObserver {
   }
 
   onState(to: CircuitState): void {
-    if (to === 'closed') this.emit('close');
-    else if (to === 'half-open') this.emit('halfOpen', this.#core.options.openMs);
-    else this.emit('open');
+    try {
+      if (to === 'closed') this.emit('close');
+      else if (to === 'half-open') this.emit('halfOpen', this.#core.options.openMs);
+      else this.emit('open');
+    } catch (error) {
+      // A listener's fault is the process's to hear of, and not that of the call whose result moved the breaker.
+      process.nextTick(rethrow, error);
+    }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /**

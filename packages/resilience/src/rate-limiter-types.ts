@@ -49,7 +49,8 @@ export interface RateLimiter extends Policy<RateLimiterError> {
   /**
    * Spends as soon as it may, in the order of priority and arrival.
    *
-   * @throws RejectedError (HOTPATH_RATE_LIMITED) when that is not within `deadlineMs`, or never.
+   * @throws RejectedError (HOTPATH_RATE_LIMITED) at once when that would not be within `deadlineMs`, going by
+   * those who wait before it, or never be; at `deadlineMs` where more urgent ones came meanwhile.
    * @throws RejectedError (HOTPATH_RATE_QUEUE_FULL) when `maxWaiting` wait already.
    * @throws AbortedError (HOTPATH_CLOSED) when the limiter is closed.
    * @throws The signal's reason, untouched.

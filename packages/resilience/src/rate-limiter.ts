@@ -67,10 +67,14 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
       signal,
     } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (!(deadlineMs >= 0))
+    if (typeof deadlineMs !== 'number' || !(deadlineMs >= 0))
       return Promise.reject(wrongArgument('rateLimiter', 'deadlineMs', 'a number of at least 0', deadlineMs));
     if (signal === undefined) return this.#acquire(key, cost, priority, deadlineMs, undefined);
-    return this.#acquire(key, cost, priority, deadlineMs, new CallScope(options));
+    try {
+      return this.#acquire(key, cost, priority, deadlineMs, new CallScope(options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   stats(): RateLimiterStats {
@@ -103,9 +107,9 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
       const { key, cost = 1, priority = DEFAULT_PRIORITY } = scope.options;
       if (maxWaitMs === 0) {
         if (typeof cost !== 'number' || !(cost > 0)) return Promise.reject(wrongCost('rateLimiter', cost));
+        if (this.#closed) return Promise.reject(scope.refuse(closedError('rate limiter', this.name)));
         const admission = this.tryAcquire(cost, key);
         if (admission.allowed) return next(work, scope);
-        if (this.#closed) return Promise.reject(scope.refuse(closedError('rate limiter', this.name)));
         return Promise.reject(scope.refuse(limited(this.name, admission.retryAfterMs)));
       }
       const leftMs = Math.min(maxWaitMs, scope.deadlineMs - this.options.clock.now());
@@ -139,7 +143,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
         return Promise.resolve(admission);
       }
     }
-    const waitMs = this.#gcra.waitMs(bucket, cost, nowMs);
+    const waitMs = this.#gcra.waitMs(bucket, cost + (bucket.waiters?.costAhead(priority) ?? 0), nowMs);
     const never = cost > this.options.burst;
     if (never || waitMs > patienceMs || patienceMs <= 0) {
       const retryAfterMs = never ? Number.POSITIVE_INFINITY : waitMs;
@@ -147,7 +151,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
       return this.#reject(scope, limited(this.name, retryAfterMs));
     }
     if (this.#waiting >= this.options.maxWaiting) {
-      this.#refuse(key, waitMs);
+      this.#refuse(key, waitMs, 'HOTPATH_RATE_QUEUE_FULL');
       return this.#reject(scope, queueFull(this.name, this.options.maxWaiting, waitMs));
     }
     return this.#wait(bucket, key, cost, priority, patienceMs, scope);
@@ -164,6 +168,9 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     return new Promise((resolve, reject) => {
       const waiter = new LimiterWaiter(bucket, priority, cost, scope, resolve, reject, {
         onDeadline: (late) => {
+          // Its turn may have come at this very moment.
+          this.#admitNext(bucket);
+          if (!late._queued) return;
           const retryAfterMs = this.#gcra.waitMs(bucket, cost, this.options.clock.now());
           this.#refuse(key, retryAfterMs);
           const error = limited(this.name, retryAfterMs);
@@ -236,16 +243,14 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     return this.#keys.add(key, bucket, nowMs) ? bucket : this.#whole;
   }
 
-  #refuse(key: string | undefined, retryAfterMs: Milliseconds): void {
+  #refuse(
+    key: string | undefined,
+    retryAfterMs: Milliseconds,
+    code: 'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL' = 'HOTPATH_RATE_LIMITED',
+  ): void {
     this.#refusedTotal++;
     if (!rejectedEvents.hasSubscribers) return;
-    rejectedEvents.publish({
-      kind: this.kind,
-      name: this.name,
-      code: 'HOTPATH_RATE_LIMITED',
-      key,
-      retryAfterMs,
-    });
+    rejectedEvents.publish({ kind: this.kind, name: this.name, code, key, retryAfterMs });
   }
 
   #reject(scope: Scope | undefined, error: RateLimiterError): Promise<never> {

@@ -1,7 +1,8 @@
-import type { Milliseconds, TimerHandle } from '@hotpath/core';
+import { isHotpathError, type Milliseconds, type TimerHandle } from '@hotpath/core';
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
-import { type Admission, Gcra } from './internal/gcra.ts';
+import { BucketView } from './internal/bucket-view.ts';
+import { type Admission, type Bucket, Gcra } from './internal/gcra.ts';
 import { KeyLease } from './internal/key-lease.ts';
 import { KeyTable } from './internal/key-table.ts';
 import type { LeaseReply } from './internal/lease-script.ts';
@@ -30,13 +31,14 @@ const MOST_CALLS = 256;
 class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements RedisRateLimiter {
   readonly kind = 'redis-rate-limiter';
   readonly #options: ResolvedRedisRateLimiterOptions;
-  readonly #unitsPerUs: number;
+  readonly #view: BucketView;
   readonly #time: TimeSource;
   readonly #leases: KeyTable<KeyLease<Take>>;
   readonly #holding = new Set<KeyLease<Take>>();
   readonly #asking = new Set<Promise<void>>();
   readonly #store: LeaseStore;
   readonly #share: Gcra;
+  readonly #homeless: Bucket = { tatMs: 0 };
   readonly #turns: LeaseTurns;
   #sweep: TimerHandle | undefined;
   #pending = 0;
@@ -52,18 +54,30 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     super(options.name);
     const { limit, perMs, burst, nodes, clock, maxKeys } = options;
     this.#options = options;
-    this.#unitsPerUs = limit / perMs / 1_000;
+    this.#view = new BucketView(burst, limit / perMs);
     this.#time = timeSource(clock);
     this.#leases = new KeyTable(maxKeys, (lease) => {
       lease.mayHold = false;
-      void this.#giveBack(lease);
+      this.#underWay(this.#giveBack(lease));
     });
     this.#store = new LeaseStore(options);
     this.#share = new Gcra(limit / nodes, perMs, Math.max(1, burst / nodes));
-    this.#turns = new LeaseTurns(options, (cost, key, signal) => this.tryAcquire(cost, key, signal));
+    this.#turns = new LeaseTurns(options, {
+      ask: (cost, key, signal) => this.#decide(cost, key, false, signal),
+      refused: (key, { code, retryAfterMs }) => this.#countRefusal(key, code, retryAfterMs),
+    });
   }
 
   tryAcquire(cost = 1, key = '', signal?: AbortSignal): Promise<DistributedAdmission> {
+    return this.#decide(cost, key, true, signal);
+  }
+
+  #decide(
+    cost: number,
+    key: string,
+    final: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<DistributedAdmission> {
     if (typeof cost !== 'number' || !(cost > 0)) return Promise.reject(wrongCost('redisRateLimiter', cost));
     if (this.#closed) return Promise.reject(closedError('rate limiter', this.name));
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -75,30 +89,31 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
       this.#allowedTotal++;
       this.#localTotal++;
       if (lease.runsLow && !lease.fetching) this.#flushSoon(lease);
-      return Promise.resolve(this.#admitted(lease, nowMs));
+      return Promise.resolve(this.#view.admission(lease, nowMs, 'lease'));
     }
     if (nowMs < lease.deniedUntilMs || cost > this.#options.burst) {
       this.#localTotal++;
-      return Promise.resolve(this.#refused(lease, cost, nowMs, 'refusal'));
+      return Promise.resolve(this.#refused(lease, cost, final, nowMs, 'refusal'));
     }
-    if (this.#pending >= this.#options.maxWaiting) return Promise.resolve(this.#byRule(lease, cost, nowMs));
+    if (this.#pending >= this.#options.maxWaiting)
+      return Promise.resolve(this.#byRule(lease, cost, final, nowMs));
     return new Promise((resolve, reject) => {
+      lease.pending.push(new Take(cost, final, signal, resolve, reject));
       this.#pending++;
-      lease.pending.push(new Take(cost, signal, resolve, reject));
       this.#flushSoon(lease);
     });
   }
 
-  acquire(options: AcquireOptions = {}): Promise<DistributedAdmission> {
+  async acquire(options: AcquireOptions = {}): Promise<DistributedAdmission> {
     const scope = options.signal === undefined ? BARE_SCOPE : new CallScope(options);
-    const { key, cost, priority, deadlineMs } = options;
-    return this.#turns.acquire(key, cost, priority, deadlineMs ?? Number.POSITIVE_INFINITY, scope);
+    const { key = '', cost = 1, priority, deadlineMs = Number.POSITIVE_INFINITY } = options;
+    return this.#turns.acquire(key, cost, priority, deadlineMs, scope);
   }
 
   _compile(next: Step): Step {
     const { maxWaitMs } = this.#options;
     return async (work, scope) => {
-      const { key, cost, priority } = scope.options;
+      const { key = '', cost = 1, priority } = scope.options;
       try {
         if (maxWaitMs > 0) {
           await this.#turns.acquire(key, cost, priority, maxWaitMs, scope);
@@ -107,7 +122,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
           if (!admission.allowed) throw limited(this.name, admission.retryAfterMs);
         }
       } catch (error) {
-        throw scope.aborted ? error : scope.refuse(error);
+        throw isHotpathError(error) && !scope.aborted ? scope.refuse(error) : error;
       }
       if (scope.aborted) throw scope.reason;
       return next(work, scope);
@@ -177,10 +192,15 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     const extra =
       maxLease > 0 && lease.mayHold && !this.#closed ? lease.wanted(maxLease, this.#time.now()) : 0;
     if (wanted.length > 0 || extra > 0) {
-      const asking = this.#ask(lease, wanted, extra).finally(() => this.#asking.delete(asking));
-      this.#asking.add(asking);
+      this.#underWay(this.#ask(lease, wanted, extra));
     }
     if (lease.pending.length > 0) this.#flushSoon(lease);
+  }
+
+  /** What is under way is waited for at close: it may bring units, or take some back. */
+  #underWay(task: Promise<void>): void {
+    const settled = task.finally(() => this.#asking.delete(settled));
+    this.#asking.add(settled);
   }
 
   async #ask(lease: KeyLease<Take>, takes: readonly Take[], extra: number): Promise<void> {
@@ -193,7 +213,8 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     lease.fetching = false;
     this.#pending -= takes.length;
     const nowMs = this.#options.clock.now();
-    if (reply === undefined) for (const take of takes) take.resolve(this.#byRule(lease, take.cost, nowMs));
+    if (reply === undefined)
+      for (const take of takes) take.resolve(this.#byRule(lease, take.cost, take.final, nowMs));
     else this.#distribute(lease, takes, reply, nowMs);
     this.#serveHeld(lease, nowMs);
     if (lease.pending.length > 0) this.#flushSoon(lease);
@@ -208,7 +229,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
         lease.spend(take.cost);
         this.#allowedTotal++;
         this.#localTotal++;
-        take.resolve(this.#admitted(lease, nowMs));
+        take.resolve(this.#view.admission(lease, nowMs, 'lease'));
       }
       served++;
     }
@@ -217,7 +238,6 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
   }
 
   #distribute(lease: KeyLease<Take>, takes: readonly Take[], reply: LeaseReply, nowMs: Milliseconds): void {
-    const { burst } = this.#options;
     lease.level = reply.level;
     lease.levelAtMs = nowMs;
     lease.units += reply.leased;
@@ -227,74 +247,49 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
       if (reply.answers[index] === '1') {
         lease.spentByAnswer(take.cost);
         this.#allowedTotal++;
-        take.resolve({ ...this.#admitted(lease, nowMs), decidedBy: 'redis' });
+        take.resolve(this.#view.admission(lease, nowMs, 'redis'));
       } else {
         // The smallest cost that was refused says from when on anything may be had again.
-        const waitMs = (reply.level + take.cost - burst) / this.#unitsPerUs / 1_000;
-        if (take.cost <= 1) lease.deniedUntilMs = nowMs + waitMs;
-        take.resolve(this.#refused(lease, take.cost, nowMs, 'redis'));
+        if (take.cost <= 1) lease.deniedUntilMs = nowMs + this.#view.waitMs(reply.level, take.cost);
+        take.resolve(this.#refused(lease, take.cost, take.final, nowMs, 'redis'));
       }
     }
   }
 
-  #byRule(lease: KeyLease<Take>, cost: number, nowMs: Milliseconds): DistributedAdmission {
+  #byRule(lease: KeyLease<Take>, cost: number, final: boolean, nowMs: Milliseconds): DistributedAdmission {
     const { onLost } = this.#options;
     this.#lostTotal++;
     let admission: Admission;
     if (onLost === 'share') {
-      admission = this.#share.take(lease, cost, nowMs);
+      // A key that there is no room to remember shares one bucket with all such: fewer get through, and never more.
+      admission = this.#share.take(lease.mayHold ? lease : this.#homeless, cost, nowMs);
     } else {
       const allowed = onLost === 'open';
       const waitMs = allowed ? 0 : this.#store.retryAfterMs;
       admission = { allowed, remaining: 0, retryAfterMs: waitMs, resetMs: waitMs };
     }
     if (admission.allowed) this.#allowedTotal++;
-    else this.#countRefusal(lease, admission.retryAfterMs);
+    else if (final) this.#countRefusal(lease.key, 'HOTPATH_RATE_LIMITED', admission.retryAfterMs);
     return { ...admission, decidedBy: onLost };
-  }
-
-  #admitted(lease: KeyLease<Take>, nowMs: Milliseconds): DistributedAdmission {
-    const level = this.#levelOf(lease, nowMs);
-    return {
-      allowed: true,
-      remaining: Math.max(0, Math.floor(this.#options.burst - level + lease.units + 1e-6)),
-      retryAfterMs: 0,
-      resetMs: level / this.#unitsPerUs / 1_000,
-      decidedBy: 'lease',
-    };
   }
 
   #refused(
     lease: KeyLease<Take>,
     cost: number,
+    final: boolean,
     nowMs: Milliseconds,
     decidedBy: 'redis' | 'refusal',
   ): DistributedAdmission {
-    const { burst } = this.#options;
-    const level = this.#levelOf(lease, nowMs);
-    const retryAfterMs =
-      cost > burst
-        ? Number.POSITIVE_INFINITY
-        : Math.max(0, (level + cost - burst) / this.#unitsPerUs / 1_000);
-    this.#countRefusal(lease, retryAfterMs);
-    return {
-      allowed: false,
-      remaining: Math.max(0, Math.floor(burst - level + 1e-6)),
-      retryAfterMs,
-      resetMs: level / this.#unitsPerUs / 1_000,
-      decidedBy,
-    };
+    const refusal = this.#view.refusal(lease, cost, nowMs, decidedBy);
+    if (final) this.#countRefusal(lease.key, 'HOTPATH_RATE_LIMITED', refusal.retryAfterMs);
+    return refusal;
   }
 
-  #levelOf(lease: KeyLease<Take>, nowMs: Milliseconds): number {
-    return Math.max(0, lease.level - Math.max(0, nowMs - lease.levelAtMs) * 1_000 * this.#unitsPerUs);
-  }
-
-  #countRefusal(lease: KeyLease<Take>, retryAfterMs: Milliseconds): void {
+  #countRefusal(key: string, code: string, retryAfterMs: Milliseconds | undefined): void {
     this.#refusedTotal++;
     if (!rejectedEvents.hasSubscribers) return;
     const { kind, name } = this;
-    rejectedEvents.publish({ kind, name, code: 'HOTPATH_RATE_LIMITED', key: lease.key, retryAfterMs });
+    rejectedEvents.publish({ kind, name, code, key, retryAfterMs });
   }
 
   #hold(lease: KeyLease<Take>): void {
@@ -313,7 +308,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     let kept: KeyLease<Take> | undefined;
     for (const lease of this.#holding) {
       if (lease.fetching || nowMs - lease.usedMs < this.#options.idleMs) kept = lease;
-      else void this.#giveBack(lease);
+      else this.#underWay(this.#giveBack(lease));
     }
     if (kept !== undefined) this.#hold(kept);
   }

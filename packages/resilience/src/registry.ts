@@ -4,7 +4,7 @@ import { optionReader } from '@hotpath/core';
 export interface RegistryOptions<Entry> {
   /** How many entries are kept. Default 1,000; where it is full, one that was not used for long goes. */
   readonly maxEntries?: number;
-  /** Told about each entry that was dropped for want of room. */
+  /** Told about each entry that was dropped for want of room. What it throws becomes an uncaught exception. */
   readonly onEvict?: ((key: string, entry: Entry) => void) | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface Registry<Entry> {
   readonly size: number;
   entries(): IterableIterator<[string, Entry]>;
   stats(): RegistryStats;
-  /** Drops all entries and closes those that can be closed. */
+  /** Drops all entries and closes those that can be closed; rejects with the first error when all have been tried. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -38,6 +38,10 @@ class Slot<Entry> {
   constructor(entry: Entry) {
     this.entry = entry;
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /**
@@ -76,16 +80,24 @@ export function registry<Entry>(
         continue;
       }
       evictedTotal++;
-      onEvict?.(key, slot.entry);
+      try {
+        onEvict?.(key, slot.entry);
+      } catch (error) {
+        // Its fault must not cost the caller the entry that is being made.
+        process.nextTick(rethrow, error);
+      }
       return;
     }
   };
   const make = (key: string): Entry => {
     const entry = create(key);
-    // Making it may have asked for the same key.
-    const meanwhile = slots.get(key);
-    if (meanwhile !== undefined) return meanwhile.entry;
-    while (slots.size >= maxEntries) evictOne();
+    // Making it may have asked for the same key, and so may whoever was told of an eviction.
+    for (;;) {
+      const meanwhile = slots.get(key);
+      if (meanwhile !== undefined) return meanwhile.entry;
+      if (slots.size < maxEntries) break;
+      evictOne();
+    }
     slots.set(key, new Slot(entry));
     createdTotal++;
     return entry;
@@ -93,9 +105,11 @@ export function registry<Entry>(
   const close = async (): Promise<void> => {
     const dropped = [...slots.values()];
     slots.clear();
-    await Promise.all(
-      dropped.map(({ entry }) => (entry as { close?: () => unknown } | undefined)?.close?.()),
+    const closings = await Promise.allSettled(
+      dropped.map(async ({ entry }) => (entry as { close?: () => unknown } | undefined)?.close?.()),
     );
+    const failed = closings.find((closing) => closing.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   };
 
   return {

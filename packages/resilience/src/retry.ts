@@ -5,13 +5,13 @@ import {
   type Milliseconds,
   optionReader,
   systemClock,
-  type TimerHandle,
 } from '@hotpath/core';
 import { type Backoff, exponentialBackoff } from './backoff.ts';
 import { retryEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
+import { Pauses } from './internal/pauses.ts';
 import { retryAfterOf } from './internal/retry-after.ts';
-import { type AbortListener, ChildScope, type Scope } from './internal/scope.ts';
+import { ChildScope, type Scope } from './internal/scope.ts';
 import type { Policy, Step, Work } from './policy.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
@@ -22,13 +22,15 @@ export type RetryError = AbortedError<'HOTPATH_CLOSED'>;
 export interface RetryOptions {
   /** How many tries are made in all, the first included. Default 3. */
   readonly attempts?: number;
-  /** How long to wait before the next try. Default: `exponentialBackoff()`. */
+  /** How long to wait before the next try. Default: `exponentialBackoff()`. One that throws, or gives what is no time, ends the call with the try's own error. */
   readonly backoff?: Backoff;
   /** Bounds the retries of all calls that share it. Default: none. */
   readonly budget?: RetryBudget | undefined;
   /** Whether an error is worth another try. Default: {@link isRetryable}. One that throws ends the call with the try's error. */
   readonly retryIf?: (error: unknown, attempt: number) => boolean;
-  /** An error that asks to wait longer than this is not retried, in milliseconds. Default 30,000. */
+  /** Whether a result is worth another try: a response with status 503, say. Default: none is. The last try's result is the call's. One that throws counts as no. */
+  readonly retryResultIf?: ((value: unknown, attempt: number) => boolean) | undefined;
+  /** An error, or such a result, that asks to wait longer than this is not retried, in milliseconds. Default 30,000. */
   readonly maxRetryAfterMs?: Milliseconds;
   /** Its name in events and statistics. Default `retry`. */
   readonly name?: string;
@@ -39,11 +41,11 @@ export interface RetryOptions {
 export interface RetryStats {
   readonly kind: 'retry';
   readonly name: string;
-  /** Calls whose first try failed. */
+  /** Calls whose first try failed, or gave a result that is not wanted. */
   readonly failedFirstTotal: number;
   readonly retriesTotal: number;
   readonly recoveredTotal: number;
-  /** Calls that ended with an error: all tries used, not worth another, … */
+  /** Calls that ended no better: all tries used, not worth another, … */
   readonly givenUpTotal: number;
   /** Of those, for want of budget, and because the next try could not have met the deadline. */
   readonly noBudgetTotal: number;
@@ -80,15 +82,22 @@ interface ResolvedRetryOptions {
   readonly backoff: Backoff;
   readonly budget: RetryBudget | undefined;
   readonly retryIf: (error: unknown, attempt: number) => boolean;
+  readonly retryResultIf: ((value: unknown, attempt: number) => boolean) | undefined;
   readonly maxRetryAfterMs: Milliseconds;
   readonly name: string;
   readonly clock: Clock;
 }
 
+/** How a try ended: with an error, or with a result that is not wanted. */
+interface Ending {
+  readonly error?: unknown;
+  readonly value?: unknown;
+}
+
 class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
   readonly kind = 'retry';
   readonly #options: ResolvedRetryOptions;
-  readonly #pauses = new Set<Pause>();
+  readonly #pauses: Pauses;
   #closed = false;
   #failedFirstTotal = 0;
   #retriesTotal = 0;
@@ -100,64 +109,87 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
   constructor(options: ResolvedRetryOptions) {
     super(options.name);
     this.#options = options;
+    this.#pauses = new Pauses(options.clock);
   }
 
   _compile(next: Step): Step {
-    const { budget, attempts } = this.#options;
-    if (attempts === 1) return next;
+    const { budget, retryResultIf } = this.#options;
     return (work, scope) => {
       if (this.#closed) return Promise.reject(scope.refuse(closedError('retry', this.name)));
       budget?.recordCall();
-      return next(work, scope).then(undefined, (error) => this.#goOn(next, work, scope, error));
+      return next(work, scope).then(
+        retryResultIf &&
+          ((value) => (this.#isBad(value, 1) ? this.#goOn(next, work, scope, { value }) : value)),
+        (error) => this.#goOn(next, work, scope, { error }),
+      );
     };
   }
 
-  async #goOn(next: Step, work: Work<unknown>, scope: Scope, firstError: unknown): Promise<unknown> {
-    const { clock, budget } = this.#options;
+  async #goOn(next: Step, work: Work<unknown>, scope: Scope, first: Ending): Promise<unknown> {
     this.#failedFirstTotal++;
-    let error = firstError;
+    let ending = first;
     for (let attempt = 1; ; attempt++) {
-      if (scope.aborted || !this.#isWorthIt(error, attempt)) break;
-      const delayMs = this.#delayMs(error, attempt, scope);
+      if (!this.#isWorthIt(ending, attempt, scope)) break;
+      const delayMs = this.#delayMs(ending, attempt, scope);
       if (delayMs === undefined) break;
-      if (retryEvents.hasSubscribers) retryEvents.publish({ name: this.name, attempt, delayMs, error });
+      if (retryEvents.hasSubscribers)
+        retryEvents.publish({ name: this.name, attempt, delayMs, error: ending.error, value: ending.value });
       await this.#pause(delayMs, scope);
-      if (scope.aborted) {
-        budget?.release();
-        throw scope.reason;
-      }
       const inner = new ChildScope(scope, Number.POSITIVE_INFINITY, attempt + 1);
       inner.follow();
       this.#retriesTotal++;
       try {
         const value = await next(work, inner);
-        this.#recoveredTotal++;
-        return value;
-      } catch (nextError) {
-        error = nextError;
+        ending = { value };
+        if (!this.#isBad(value, attempt + 1)) {
+          this.#recoveredTotal++;
+          return value;
+        }
+      } catch (error) {
+        ending = { error };
       } finally {
         inner.unfollow();
       }
-      if (scope.deadlineMs <= clock.now()) break;
     }
     this.#givenUpTotal++;
-    throw error;
+    if ('error' in ending) throw ending.error;
+    return ending.value;
   }
 
-  #isWorthIt(error: unknown, attempt: number): boolean {
-    if (this.#closed || attempt >= this.#options.attempts) return false;
+  async #pause(delayMs: Milliseconds, scope: Scope): Promise<void> {
     try {
-      return this.#options.retryIf(error, attempt);
+      await this.#pauses.wait(scope, delayMs);
+      // It may have been aborted between the end of its wait and its turn.
+      if (scope.aborted) throw scope.reason;
+    } catch (reason) {
+      this.#options.budget?.release();
+      throw reason;
+    }
+  }
+
+  #isBad(value: unknown, attempt: number): boolean {
+    try {
+      return this.#options.retryResultIf?.(value, attempt) === true;
+    } catch {
+      return false;
+    }
+  }
+
+  #isWorthIt(ending: Ending, attempt: number, scope: Scope): boolean {
+    if (this.#closed || scope.aborted || attempt >= this.#options.attempts) return false;
+    if (!('error' in ending)) return true;
+    try {
+      return this.#options.retryIf(ending.error, attempt);
     } catch {
       return false;
     }
   }
 
   /** Reserves a retry and says how long to wait for it; `undefined` when there will be none. */
-  #delayMs(error: unknown, attempt: number, scope: Scope): Milliseconds | undefined {
-    const { backoff, budget, clock, maxRetryAfterMs } = this.#options;
-    const askedMs = retryAfterOf(error, () => clock.wallTime());
-    const delayMs = Math.max(backoff(attempt), askedMs);
+  #delayMs(ending: Ending, attempt: number, scope: Scope): Milliseconds | undefined {
+    const { budget, clock, maxRetryAfterMs } = this.#options;
+    const askedMs = retryAfterOf(ending.error ?? ending.value, () => clock.wallTime());
+    const delayMs = Math.max(this.#backoffMs(attempt), askedMs);
     if (askedMs > maxRetryAfterMs || !(clock.now() + delayMs < scope.deadlineMs)) {
       this.#noTimeTotal++;
       return undefined;
@@ -169,19 +201,14 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
     return delayMs;
   }
 
-  #pause(delayMs: Milliseconds, scope: Scope): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const pause = new Pause(this.#options.clock, scope, {
-        onDone: resolve,
-        onLeft: (reason) => {
-          this.#options.budget?.release();
-          reject(reason);
-        },
-        onSettled: (settled) => this.#pauses.delete(settled),
-      });
-      this.#pauses.add(pause);
-      pause.begin(delayMs);
-    });
+  /** Infinity, and so no retry, where the back-off itself is broken: the try's own ending is what the caller must see. */
+  #backoffMs(attempt: number): Milliseconds {
+    try {
+      const delayMs = this.#options.backoff(attempt);
+      return delayMs >= 0 ? delayMs : Number.POSITIVE_INFINITY;
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
   }
 
   stats(): RetryStats {
@@ -200,51 +227,8 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const pause of this.#pauses) pause.leave(pause.scope.refuse(closedError('retry', this.name)));
+    this.#pauses.leaveAll((scope) => scope.refuse(closedError('retry', this.name)));
     return Promise.resolve();
-  }
-}
-
-interface PauseEvents {
-  onDone(): void;
-  onLeft(reason: unknown): void;
-  onSettled(pause: Pause): void;
-}
-
-/** One wait between two tries; ends early when its scope does. */
-class Pause implements AbortListener {
-  readonly scope: Scope;
-  readonly #clock: Clock;
-  readonly #events: PauseEvents;
-  #timer: TimerHandle | undefined;
-
-  constructor(clock: Clock, scope: Scope, events: PauseEvents) {
-    this.#clock = clock;
-    this.scope = scope;
-    this.#events = events;
-  }
-
-  begin(delayMs: Milliseconds): void {
-    this.scope.addListener(this);
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#settle();
-      this.#events.onDone();
-    }, delayMs);
-  }
-
-  onAbort(reason: unknown): void {
-    this.leave(reason);
-  }
-
-  leave(reason: unknown): void {
-    this.#settle();
-    this.#events.onLeft(reason);
-  }
-
-  #settle(): void {
-    this.#clock.clearTimeout(this.#timer);
-    this.scope.removeListener(this);
-    this.#events.onSettled(this);
   }
 }
 
@@ -272,6 +256,7 @@ export function retry(options: RetryOptions = {}): RetryPolicy {
       'release',
     ]),
     retryIf: read.function('retryIf', isRetryable),
+    retryResultIf: read.function<RetryOptions['retryResultIf']>('retryResultIf', undefined),
     maxRetryAfterMs: read.number('maxRetryAfterMs', 30_000, { min: 0 }),
     name: read.string('name', 'retry'),
     clock: read.object<Clock>('clock', systemClock, ['now', 'wallTime', 'setTimeout', 'clearTimeout']),

@@ -1,4 +1,4 @@
-import { AbortedError, type HotpathError } from '@hotpath/core';
+import { AbortedError, describe, type HotpathError } from '@hotpath/core';
 import type { ExecuteOptions, Outcome, Policy, Step, Work } from '../policy.ts';
 import { BARE_SCOPE, CallScope } from './scope.ts';
 
@@ -17,15 +17,25 @@ export async function outcomeOf<Value, Failure>(
   work: Work<Value>,
   options: ExecuteOptions | undefined,
 ): Promise<Outcome<Value, Failure>> {
-  const scope = new CallScope(options);
-  if (scope.aborted) return { status: 'failed', error: scope.reason };
+  let scope: CallScope | undefined;
   try {
+    checkWork(work);
+    scope = new CallScope(options);
+    if (scope.aborted) return { status: 'failed', error: scope.reason };
     return { status: 'ok', value: (await step(work, scope)) as Value };
   } catch (error) {
-    return scope.wasRefused(error)
+    return scope?.wasRefused(error)
       ? { status: 'rejected', error: error as Failure }
       : { status: 'failed', error };
   }
+}
+
+function checkWork(work: unknown): void {
+  if (typeof work !== 'function') throw wrongWork(work);
+}
+
+function wrongWork(work: unknown): TypeError {
+  return new TypeError(`execute: the work must be a function, got ${describe(work)}`);
 }
 
 /** What every policy has in common: standing alone, and being closed. */
@@ -48,9 +58,21 @@ export abstract class BasePolicy<Failure extends HotpathError, Extra = never>
 
   execute<Value>(work: Work<Value>, options?: ExecuteOptions): Promise<Value | Extra> {
     const step = this.#alone ?? this.#compileAlone();
-    if (options === undefined) return step(work, BARE_SCOPE) as Promise<Value>;
-    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
-    return step(work, new CallScope(options)) as Promise<Value>;
+    // Before anything counts it: a call that can't be made is no failure of a dependency.
+    if (typeof work !== 'function') return Promise.reject(wrongWork(work));
+    return options === undefined
+      ? (step(work, BARE_SCOPE) as Promise<Value>)
+      : this.#executeWith(step, work, options);
+  }
+
+  #executeWith<Value>(step: Step, work: Work<Value>, options: ExecuteOptions): Promise<Value> {
+    let scope: CallScope;
+    try {
+      scope = new CallScope(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return scope.aborted ? Promise.reject(scope.reason) : (step(work, scope) as Promise<Value>);
   }
 
   executeOutcome<Value>(

@@ -154,7 +154,9 @@ export class CircuitCore {
   }
 
   trip(): void {
-    if (this.phase !== SHUT) this.#open('forced');
+    if (this.phase === SHUT) return;
+    if (this.options.metricsOnly) this.#wouldOpen();
+    else this.#open('forced');
   }
 
   reset(): void {
@@ -181,7 +183,7 @@ export class CircuitCore {
   importState(given: unknown): void {
     const snapshot = readSnapshot(given);
     if (this.phase === SHUT) return;
-    if (snapshot.state === 'closed') {
+    if (snapshot.state === 'closed' || this.options.metricsOnly) {
       this.#close('imported');
       return;
     }
@@ -195,7 +197,7 @@ export class CircuitCore {
   stats(): CircuitBreakerStats {
     const state = this.state;
     if (this.phase === CLOSED) this.#window?.expire(this.now());
-    const { calls, failures, slow } = this.#counted;
+    const { calls, failures, slow } = this.#tally;
     return {
       kind: 'circuit-breaker',
       name: this.options.name,
@@ -241,8 +243,9 @@ export class CircuitCore {
   }
 
   /** What has been counted in the present state. */
-  get #counted(): Counted {
-    return this.#round ?? this.#window ?? NOTHING;
+  get #tally(): Counted {
+    const { calls, failures, slow } = this.#round ?? this.#window ?? NOTHING;
+    return { calls, failures, slow };
   }
 
   #record(bits: number): void {
@@ -258,17 +261,17 @@ export class CircuitCore {
     if (bits & FAILURE) this.#failuresInRow++;
     else this.#failuresInRow = 0;
     if (window.failures === 0 && window.slow === 0) return;
-    if (mustOpen(options, window, this.#failuresInRow)) this.#trip();
+    if (!mustOpen(options, window, this.#failuresInRow)) return;
+    if (options.metricsOnly) this.#wouldOpen();
+    else this.#open('tripped');
   }
 
-  #trip(): void {
-    if (!this.options.metricsOnly) {
-      this.#open('tripped');
-      return;
-    }
-    this.#openedTotal++;
-    this.#publish(CLOSED, OPEN, 'would-open');
+  /** All that opening means in metrics-only mode. */
+  #wouldOpen(): void {
+    const counted = this.#tally;
     this.#forgetOutcomes();
+    this.#openedTotal++;
+    this.#publish(CLOSED, OPEN, 'would-open', counted);
   }
 
   #recordProbe(round: ProbeRound, bits: number): void {
@@ -305,13 +308,16 @@ export class CircuitCore {
       return;
     }
     const from = this.phase;
+    const counted = circuitStateEvents.hasSubscribers ? this.#tally : NOTHING;
     this.phase = phase;
-    this.generation++;
-    this.#publish(from, phase, reason);
+    const generation = ++this.generation;
     this.#forgetOutcomes();
     this.#round = phase === HALF_OPEN ? new ProbeRound() : undefined;
-    if (this.observers !== undefined) {
-      for (const observer of this.observers) observer.onState(STATES[phase] as CircuitState);
+    // Told last: whoever listens may move the breaker on, and the newest state is the last that anybody is told.
+    this.#publish(from, phase, reason, counted);
+    for (const observer of this.observers ?? []) {
+      if (this.generation !== generation) return;
+      observer.onState(STATES[phase] as CircuitState);
     }
   }
 
@@ -320,9 +326,8 @@ export class CircuitCore {
     this.#failuresInRow = 0;
   }
 
-  #publish(from: number, to: number, reason: string): void {
+  #publish(from: number, to: number, reason: string, { calls, failures, slow }: Counted): void {
     if (!circuitStateEvents.hasSubscribers) return;
-    const { calls, failures, slow } = this.#counted;
     const event: CircuitStateEvent = {
       name: this.options.name,
       from: STATES[from] as CircuitState,

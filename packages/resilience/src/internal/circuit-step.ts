@@ -81,12 +81,11 @@ export function circuitStep(core: CircuitCore, next: Step): Step {
     scope: Scope,
     startMs: Milliseconds,
   ): void => {
-    const { callerSignal } = scope;
     promise.then(
       (value) => settleValue(permit, value, timed ? core.now() - startMs : 0),
       (error) => {
-        // Whatever it failed with: the caller had left, so it says nothing about the dependency.
-        if (callerSignal?.aborted === true) core.release(permit);
+        // Whatever it failed with: drivers wrap the signal's reason in errors of their own.
+        if (scope.forsaken) core.release(permit);
         else settleError(permit, error, timed ? core.now() - startMs : 0);
       },
     );
@@ -95,7 +94,7 @@ export function circuitStep(core: CircuitCore, next: Step): Step {
   return (work, scope) => {
     const permit = core.phase === CLOSED ? core.generation : core.tryEnter();
     if (permit === 0) return Promise.reject(scope.refuse(core.refusal()));
-    if (timed || scope.callerSignal !== undefined) {
+    if (timed || scope.forsakable) {
       const startMs = timed ? core.now() : 0;
       const promise = next(work, scope);
       observeOne(promise, permit, scope, startMs);

@@ -1,6 +1,7 @@
 import { type Clock, createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
+import type { Step } from '../policy.ts';
 import type { Scope } from './scope.ts';
-import { Waiter, WaitingRoom } from './waiting-room.ts';
+import { checkedPriority, Waiter, WaitingRoom } from './waiting-room.ts';
 
 /** The errors with which a gate turns away; made by the policy that owns it. */
 export interface GateErrors {
@@ -41,7 +42,8 @@ export class ConcurrencyGate {
   /** Goes in when there is room; rejects when the waiting room is full, at the deadline, and when the scope ends. */
   enter(scope: Scope, priority: number): Promise<void> {
     const patienceMs = Math.min(this.#maxWaitMs, scope.deadlineMs - this.#clock.now());
-    if (this.#room.size >= this.#maxWaiting || patienceMs <= 0) return Promise.reject(this.#errors.full());
+    if (this.#room.size >= this.#maxWaiting || patienceMs <= 0)
+      return Promise.reject(scope.refuse(this.#errors.full()));
     if (scope.aborted) return Promise.reject(scope.reason);
     return new Promise((resolve, reject) => {
       const waiter = new GateWaiter(this, scope, priority, resolve, reject);
@@ -90,6 +92,25 @@ export class ConcurrencyGate {
     waiter.scope.removeListener(waiter);
     return true;
   }
+}
+
+/** Lets each call through the gate; `run` makes it, and gives its place back when it has ended. */
+export function gatedStep(owner: string, gate: ConcurrencyGate, run: Step): Step {
+  return (work, scope) => {
+    if (gate.tryEnter()) return run(work, scope);
+    let priority: number;
+    try {
+      priority = checkedPriority(owner, scope.options.priority);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return gate.enter(scope, priority).then(() => {
+      if (!scope.aborted) return run(work, scope);
+      // It was aborted between its admission and its turn.
+      gate.leave();
+      throw scope.reason;
+    });
+  };
 }
 
 class GateWaiter extends Waiter {

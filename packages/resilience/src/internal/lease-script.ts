@@ -15,7 +15,7 @@ export interface RedisScriptPort {
  * in microseconds. A level is small, so its fractions stay exact where a timestamp's would not.
  *
  * KEYS[1] the bucket. ARGV: units per microsecond, burst, units that come back, units to lease at most,
- * then one cost a call. First the calls are served, in order, each wholly or not at all; of what is then
+ * then one cost a call. What is stored and was not written by it counts as nothing. First the calls are served, in order, each wholly or not at all; of what is then
  * left a quarter may be leased, so that near exhaustion nobody takes from the others what it may not need.
  * Returns a digit a call (1 allowed, 0 refused), the units leased, and the level.
  */
@@ -26,11 +26,12 @@ local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local level = 0
 local stored = redis.call('GET', KEYS[1])
 if stored then
-  local storedLevel, storedAt = string.match(stored, '^(%S+) (%S+)$')
-  if storedLevel then
+  local storedLevel, storedAt = string.match(stored, '^(%d[%d.e+-]*) (%d+)$')
+  storedLevel = tonumber(storedLevel)
+  if storedLevel and storedLevel < math.huge then
     local passed = now - tonumber(storedAt)
     if passed < 0 then passed = 0 end
-    level = tonumber(storedLevel) - passed * rate
+    level = storedLevel - passed * rate
   end
 end
 level = level - tonumber(ARGV[3])
@@ -48,7 +49,8 @@ end
 local lease = math.min(tonumber(ARGV[4]), math.floor((burst - level) / 4))
 if lease > 0 then level = level + lease else lease = 0 end
 if level > 0 then
-  redis.call('SET', KEYS[1], string.format('%.15g %.0f', level, now), 'PX', math.ceil(level / rate / 1000) + 1000)
+  local expiry = math.min(math.ceil(level / rate / 1000) + 1000, 1e14)
+  redis.call('SET', KEYS[1], string.format('%.15g %.0f', level, now), 'PX', string.format('%.0f', expiry))
 else
   redis.call('DEL', KEYS[1])
 end

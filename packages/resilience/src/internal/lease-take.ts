@@ -5,7 +5,8 @@ import type { PendingTake } from './key-lease.ts';
 export interface DistributedAdmission extends Admission {
   /**
    * `lease`: this node held it; `redis`: the script said so just now; `refusal`: the script had refused,
-   * and that still holds; `closed`, `open`, `share`: Redis is lost and this rule answered.
+   * and that still holds; `closed`, `open`, `share`: Redis is lost, or has `maxWaiting` calls waiting
+   * for it, and this rule answered.
    */
   readonly decidedBy: 'lease' | 'redis' | 'refusal' | 'closed' | 'open' | 'share';
 }
@@ -13,6 +14,8 @@ export interface DistributedAdmission extends Admission {
 /** One call that waits for Redis' answer; it may leave before. */
 export class Take implements PendingTake {
   readonly cost: number;
+  /** Whether a refusal ends a call; it does not where somebody waits and asks again. */
+  readonly final: boolean;
   wanted = true;
   readonly #signal: AbortSignal | undefined;
   readonly #resolve: (admission: DistributedAdmission) => void;
@@ -20,11 +23,13 @@ export class Take implements PendingTake {
 
   constructor(
     cost: number,
+    final: boolean,
     signal: AbortSignal | undefined,
     resolve: (admission: DistributedAdmission) => void,
     reject: (reason: unknown) => void,
   ) {
     this.cost = cost;
+    this.final = final;
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;

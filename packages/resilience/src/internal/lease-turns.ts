@@ -1,16 +1,18 @@
-import { AbortedError, type Milliseconds, sleep } from '@hotpath/core';
+import { AbortedError, type Milliseconds, RejectedError, sleep } from '@hotpath/core';
 import type { ResolvedRedisRateLimiterOptions } from '../redis-rate-limiter-options.ts';
 import { ConcurrencyGate } from './concurrency-gate.ts';
 import type { DistributedAdmission } from './lease-take.ts';
-import { limited, queueFull, wrongArgument } from './limiter-errors.ts';
+import { limited, queueFull, wrongArgument, wrongCost } from './limiter-errors.ts';
 import { ChildScope, type Scope } from './scope.ts';
 import { checkedPriority } from './waiting-room.ts';
 
-type TryAcquire = (
-  cost: number | undefined,
-  key: string | undefined,
-  signal: AbortSignal | undefined,
-) => Promise<DistributedAdmission>;
+/** What the limiter does for those who wait. */
+export interface LeaseTurnsOwner {
+  /** Asks once, without counting a refusal. */
+  ask(cost: number, key: string, signal: AbortSignal | undefined): Promise<DistributedAdmission>;
+  /** A call was ended by this error. */
+  refused(key: string, error: RejectedError): void;
+}
 
 /** No wait between two tries is shorter, so that a waiter can't spin. */
 const LEAST_WAIT_MS = 1;
@@ -21,13 +23,13 @@ const LEAST_WAIT_MS = 1;
  */
 export class LeaseTurns {
   readonly #options: ResolvedRedisRateLimiterOptions;
-  readonly #tryAcquire: TryAcquire;
+  readonly #owner: LeaseTurnsOwner;
   readonly #gates = new Map<string, ConcurrencyGate>();
   readonly #scopes = new Set<ChildScope>();
 
-  constructor(options: ResolvedRedisRateLimiterOptions, tryAcquire: TryAcquire) {
+  constructor(options: ResolvedRedisRateLimiterOptions, owner: LeaseTurnsOwner) {
     this.#options = options;
-    this.#tryAcquire = tryAcquire;
+    this.#owner = owner;
   }
 
   get waiting(): number {
@@ -35,19 +37,37 @@ export class LeaseTurns {
   }
 
   async acquire(
-    key: string | undefined,
-    cost: number | undefined,
+    key: string,
+    cost: number,
     givenPriority: number | undefined,
     patienceMs: Milliseconds,
     parent: Scope,
   ): Promise<DistributedAdmission> {
-    const { clock, maxWaiting, name } = this.#options;
-    if (!(patienceMs >= 0)) {
+    if (typeof cost !== 'number' || !(cost > 0)) throw wrongCost('redisRateLimiter', cost);
+    if (typeof patienceMs !== 'number' || !(patienceMs >= 0)) {
       throw wrongArgument('redisRateLimiter', 'deadlineMs', 'a number of at least 0', patienceMs);
     }
     const priority = checkedPriority('redisRateLimiter', givenPriority);
-    if (!this.#gates.has(key ?? '')) {
-      const admission = await this.#tryAcquire(cost, key, parent.abortable ? parent.signal : undefined);
+    if (parent.aborted) throw parent.reason;
+    try {
+      return await this.#acquire(key, cost, priority, patienceMs, parent);
+    } catch (error) {
+      if (error instanceof RejectedError && !parent.aborted) this.#owner.refused(key, error);
+      throw error;
+    }
+  }
+
+  async #acquire(
+    key: string,
+    cost: number,
+    priority: number,
+    patienceMs: Milliseconds,
+    parent: Scope,
+  ): Promise<DistributedAdmission> {
+    const { burst, clock, maxWaiting, name } = this.#options;
+    if (cost > burst) throw limited(name, Number.POSITIVE_INFINITY);
+    if (!this.#gates.has(key)) {
+      const admission = await this.#owner.ask(cost, key, parent.abortable ? parent.signal : undefined);
       if (admission.allowed) return admission;
       if (admission.retryAfterMs > patienceMs || patienceMs === 0)
         throw limited(name, admission.retryAfterMs);
@@ -71,29 +91,25 @@ export class LeaseTurns {
   }
 
   async #takeTurn(
-    key: string | undefined,
-    cost: number | undefined,
+    key: string,
+    cost: number,
     priority: number,
     scope: ChildScope,
   ): Promise<DistributedAdmission> {
-    const gate = this.#gateOf(key ?? '');
+    const gate = this.#gateOf(key);
     if (!gate.tryEnter()) await gate.enter(scope, priority);
     try {
       return await this.#poll(key, cost, scope);
     } finally {
       gate.leave();
-      if (gate.inFlight === 0) this.#gates.delete(key ?? '');
+      if (gate.inFlight === 0) this.#gates.delete(key);
     }
   }
 
-  async #poll(
-    key: string | undefined,
-    cost: number | undefined,
-    scope: ChildScope,
-  ): Promise<DistributedAdmission> {
+  async #poll(key: string, cost: number, scope: ChildScope): Promise<DistributedAdmission> {
     const { clock, name } = this.#options;
     for (;;) {
-      const admission = await this.#tryAcquire(cost, key, scope.signal);
+      const admission = await this.#owner.ask(cost, key, scope.signal);
       if (admission.allowed) return admission;
       const waitMs = Math.max(LEAST_WAIT_MS, admission.retryAfterMs);
       if (clock.now() + waitMs > scope.deadlineMs) throw limited(name, admission.retryAfterMs);

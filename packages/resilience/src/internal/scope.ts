@@ -1,4 +1,4 @@
-import { type Milliseconds, WheelTimer } from '@hotpath/core';
+import { describe, type Milliseconds, WheelTimer } from '@hotpath/core';
 import type { ExecuteOptions, PolicyContext } from '../policy.ts';
 
 /** Who wants to be told that a scope was aborted. */
@@ -20,13 +20,16 @@ export abstract class Scope extends WheelTimer implements PolicyContext {
   /** Monotonic time after which the result is of no use to anybody; Infinity when there is none. */
   readonly deadlineMs: Milliseconds;
   readonly attempt: number;
+  /** Whether `forsaken` may ever become true, so that others need not look. */
+  readonly forsakable: boolean;
   #listeners: AbortListener | Set<AbortListener> | undefined = undefined;
 
-  constructor(options: ExecuteOptions, deadlineMs: Milliseconds, attempt: number) {
+  constructor(options: ExecuteOptions, deadlineMs: Milliseconds, attempt: number, forsakable: boolean) {
     super();
     this.options = options;
     this.deadlineMs = deadlineMs;
     this.attempt = attempt;
+    this.forsakable = forsakable;
   }
 
   abstract get signal(): AbortSignal;
@@ -34,8 +37,8 @@ export abstract class Scope extends WheelTimer implements PolicyContext {
   abstract get abortable(): boolean;
   abstract get aborted(): boolean;
   abstract get reason(): unknown;
-  /** The caller's own signal, whatever policies are in between. */
-  abstract get callerSignal(): AbortSignal | undefined;
+  /** Nobody wants the result any more: the caller left, or another try won. Its failure says nothing about the dependency. */
+  abstract get forsaken(): boolean;
   /** Marks `error` as made by a policy of this call, for `executeOutcome`; returns it. */
   abstract refuse<Failure>(error: Failure): Failure;
 
@@ -83,8 +86,8 @@ class BareScope extends Scope {
   get reason(): unknown {
     return undefined;
   }
-  get callerSignal(): undefined {
-    return undefined;
+  get forsaken(): boolean {
+    return false;
   }
   refuse<Failure>(error: Failure): Failure {
     return error;
@@ -93,15 +96,23 @@ class BareScope extends Scope {
   override removeListener(): void {}
 }
 
-export const BARE_SCOPE: Scope = new BareScope(NO_OPTIONS, Number.POSITIVE_INFINITY, 1);
+export const BARE_SCOPE: Scope = new BareScope(NO_OPTIONS, Number.POSITIVE_INFINITY, 1, false);
 
 /** The outermost scope of one call: holds what the caller gave. */
 export class CallScope extends Scope {
   #refusals: unknown[] | undefined = undefined;
   #ownSignal: AbortSignal | undefined = undefined;
 
-  constructor(options: ExecuteOptions | undefined) {
-    super(options ?? NO_OPTIONS, Number.POSITIVE_INFINITY, 1);
+  /** @throws TypeError when `options` is not an object, or its signal not an AbortSignal. */
+  constructor(options: ExecuteOptions = NO_OPTIONS) {
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`execute: options must be an object, got ${describe(options)}`);
+    }
+    const { signal } = options;
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+      throw new TypeError(`execute: option 'signal' must be an AbortSignal, got ${describe(signal)}`);
+    }
+    super(options, Number.POSITIVE_INFINITY, 1, signal !== undefined);
   }
 
   get signal(): AbortSignal {
@@ -118,8 +129,8 @@ export class CallScope extends Scope {
   get reason(): unknown {
     return this.options.signal?.reason;
   }
-  get callerSignal(): AbortSignal | undefined {
-    return this.options.signal;
+  get forsaken(): boolean {
+    return this.aborted;
   }
 
   override refuse<Failure>(error: Failure): Failure {
@@ -155,8 +166,18 @@ export class ChildScope extends Scope implements AbortListener {
   #controller: AbortController | undefined = undefined;
   #abortReason: { readonly reason: unknown } | undefined = undefined;
 
-  constructor(parent: Scope, deadlineMs: Milliseconds, attempt: number) {
-    super(parent.options, deadlineMs < parent.deadlineMs ? deadlineMs : parent.deadlineMs, attempt);
+  constructor(
+    parent: Scope,
+    deadlineMs: Milliseconds,
+    attempt: number,
+    forsakable: boolean = parent.forsakable,
+  ) {
+    super(
+      parent.options,
+      deadlineMs < parent.deadlineMs ? deadlineMs : parent.deadlineMs,
+      attempt,
+      forsakable,
+    );
     this.parent = parent;
   }
 
@@ -176,8 +197,8 @@ export class ChildScope extends Scope implements AbortListener {
   get reason(): unknown {
     return this.#abortReason?.reason;
   }
-  get callerSignal(): AbortSignal | undefined {
-    return this.parent.callerSignal;
+  get forsaken(): boolean {
+    return this.parent.forsaken;
   }
   refuse<Failure>(error: Failure): Failure {
     return this.parent.refuse(error);

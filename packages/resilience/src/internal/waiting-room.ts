@@ -31,6 +31,8 @@ export abstract class Waiter extends WheelTimer implements AbortListener {
 export class WaitingRoom<W extends Waiter> {
   readonly #first: (W | undefined)[] = new Array(PRIORITIES).fill(undefined);
   readonly #last: (W | undefined)[] = new Array(PRIORITIES).fill(undefined);
+  /** What those of each priority want to spend. */
+  readonly #costs: number[] = new Array(PRIORITIES).fill(0);
   #size = 0;
 
   get size(): number {
@@ -45,6 +47,7 @@ export class WaitingRoom<W extends Waiter> {
     else last._behind = waiter;
     this.#last[priority] = waiter;
     waiter._queued = true;
+    this.#costs[priority]! += waiter.cost;
     this.#size++;
   }
 
@@ -67,8 +70,16 @@ export class WaitingRoom<W extends Waiter> {
     waiter._ahead = undefined;
     waiter._behind = undefined;
     waiter._queued = false;
+    this.#costs[waiter.priority]! -= waiter.cost;
     this.#size--;
     return true;
+  }
+
+  /** What those want to spend who are before a newcomer of this priority. */
+  costAhead(priority: number): number {
+    let cost = 0;
+    for (let each = 0; each <= priority; each++) cost += this.#costs[each] as number;
+    return cost;
   }
 }
 

@@ -45,7 +45,86 @@ describe('bottleneck as the waiting room', () => {
     expect(clock.now()).toBe(40);
   });
 
-  it('is bounded before bottleneck has even queued a job', async () => {
+  it('never lets more run than the limiter allows, whatever has left before', async () => {
+    const clock = createVirtualClock();
+    const limiter = rateLimiter({ limit: 10, burst: 1, clock });
+    await using schedule = bottleneckSchedule(limiter, { clock });
+    await schedule.schedule(() => 1);
+    const controller = new AbortController();
+    const gone = Promise.allSettled(
+      Array.from({ length: 50 }, () => schedule.schedule(() => 1, { signal: controller.signal })),
+    );
+    await until(() => schedule.queue.queued() === 50);
+    controller.abort();
+    await gone;
+    // One unit leads bottleneck past all those that have left; none of theirs may be kept for later.
+    await clock.advance(100);
+    await until(() => schedule.waiting === 0);
+    await clock.advance(10_000);
+    let started = 0;
+    const later = Array.from({ length: 6 }, () => schedule.schedule(() => started++));
+    await until(() => schedule.queue.queued() === 5);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(started).toBe(1);
+    await clock.advance(100);
+    await until(() => started === 2);
+    await clock.advance(400);
+    await Promise.all(later);
+    expect(limiter.stats().allowedTotal).toBeLessThanOrEqual(1 + 2 + 6);
+  });
+
+  it('ends those who wait when the limiter is closed, and does not spin', async () => {
+    const limiter = rateLimiter({ limit: 0.001 });
+    await using schedule = bottleneckSchedule(limiter);
+    await schedule.schedule(() => 1);
+    const waiting = expect(schedule.schedule(() => 2)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+    await new Promise((resolve) => setImmediate(resolve));
+    await limiter.close();
+    await waiting;
+    await expect(schedule.schedule(() => 3)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+  });
+
+  it('waits while others fill the limiter’s own waiting room', async () => {
+    const clock = createVirtualClock();
+    const limiter = rateLimiter({ limit: 10, maxWaiting: 1, clock });
+    await using schedule = bottleneckSchedule(limiter, { clock });
+    limiter.tryAcquire();
+    const other = limiter.acquire();
+    const job = schedule.schedule(() => 'ran');
+    let ran: string | undefined;
+    void job.then((value) => {
+      ran = value;
+    });
+    await clock.advance(1_000);
+    await other;
+    await until(() => ran === 'ran');
+  });
+
+  it('closes at once although a job never ends, and again without harm', async () => {
+    const clock = createVirtualClock();
+    const schedule = bottleneckSchedule(rateLimiter({ limit: 10, clock }), { clock });
+    await schedule.schedule(() => 1);
+    void schedule.schedule(() => new Promise(() => {}));
+    await clock.advance(100);
+    await until(() => schedule.waiting === 0);
+    await schedule.close();
+    await schedule.close();
+    await expect(schedule.schedule(() => 1)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+  });
+
+  it.each([
+    [{ priority: 10 }, "'priority'"],
+    [{ priority: 0.5 }, "'priority'"],
+    [{ weight: 0.5 }, "'weight'"],
+    [{ weight: '1' as never }, "'weight'"],
+  ])('refuses %o by name', async (options, named) => {
+    await using schedule = bottleneckSchedule(rateLimiter({ limit: 1 }));
+    await expect(schedule.schedule(() => 1, options)).rejects.toThrow(named);
+    await expect(schedule.schedule(undefined as never)).rejects.toThrow('must be a function');
+    expect(() => bottleneckSchedule({} as never)).toThrow('rate limiter');
+  });
+
+  it('is bounded before bottleneck has even queued a job, which its high-water mark does not see', async () => {
     const schedule = bottleneckSchedule(rateLimiter({ limit: 0.001 }), { maxWaiting: 3 });
     await schedule.schedule(() => 1);
     const calls = Array.from({ length: 10 }, () => schedule.schedule(() => 1));
@@ -77,7 +156,7 @@ describe('bottleneck as the waiting room', () => {
     expect(ran).toBe(false);
   });
 
-  it('keeps its pace when bottleneck’s settings are changed, for nothing is refilled by bottleneck', async () => {
+  it('keeps its pace when bottleneck’s settings are changed, which stops its own refill', async () => {
     await using schedule = bottleneckSchedule(rateLimiter({ limit: 100, burst: 1 }));
     schedule.queue.updateSettings({ maxConcurrent: 5 });
     const values = await Promise.all(Array.from({ length: 8 }, (_, index) => schedule.schedule(() => index)));

@@ -115,6 +115,14 @@ describe('when a breaker opens', () => {
     play(breaker, 'FFFF');
     expect(breaker.state).toBe('closed');
     expect(breaker.stats().openedTotal).toBe(2);
+    breaker.trip();
+    breaker.importState({ version: 1, state: 'open', remainingMs: 500, openings: 1, takenAt: 0 });
+    expect(breaker.state).toBe('closed');
+    expect(breaker.stats().openedTotal).toBe(3);
+    const release = breaker.isolate();
+    expect(breaker.tryEnter()).toBe(0);
+    release();
+    expect(breaker.tryEnter()).not.toBe(0);
   });
 });
 
@@ -166,6 +174,17 @@ describe('half-open', () => {
     expect(breaker.state).toBe('closed');
     breaker.recordFailure(hung);
     expect(breaker.stats()).toMatchObject({ failures: 0, staleTotal: 1 });
+  });
+
+  it('gives its probes time to answer, also where it opens for no time at all', async () => {
+    const { breaker, clock } = setUp({ consecutiveFailures: 1, openMs: 0, probes: 1 });
+    play(breaker, 'F');
+    const probe = breaker.tryEnter();
+    expect(probe).not.toBe(0);
+    await clock.advance(29_999);
+    for (let call = 0; call < 10; call++) expect(breaker.tryEnter()).toBe(0);
+    breaker.recordSuccess(probe);
+    expect(breaker.state).toBe('closed');
   });
 
   it('stays usable for a trickle of probes far apart', async () => {
@@ -271,6 +290,57 @@ describe('what counts', () => {
     const { breaker } = setUp();
     expect(await breaker.execute(() => undefined)).toBeUndefined();
     expect(breaker.stats()).toMatchObject({ successesTotal: 1, failuresTotal: 0 });
+  });
+});
+
+describe('its counters', () => {
+  it('tell what became of every call', async () => {
+    const { breaker, clock } = setUp({
+      consecutiveFailures: 3,
+      slowCallMs: 50,
+      minimumCalls: 20,
+      openMs: 1_000,
+    });
+    const stale = breaker.tryEnter();
+    breaker.recordSuccess(breaker.tryEnter(), 50);
+    breaker.recordSuccess(breaker.tryEnter(), 49);
+    breaker.release(breaker.tryEnter());
+    breaker.recordFailure(breaker.tryEnter(), 60);
+    expect(breaker.stats()).toMatchObject({
+      state: 'closed',
+      calls: 3,
+      failures: 1,
+      slow: 2,
+      retryAfterMs: 0,
+    });
+    play(breaker, 'FF');
+    expect(breaker.tryEnter()).toBe(0);
+    breaker.recordSuccess(stale);
+    breaker.recordFailure(stale);
+    breaker.release(stale);
+    expect(breaker.stats()).toEqual({
+      kind: 'circuit-breaker',
+      name: 'circuit-breaker',
+      state: 'open',
+      retryAfterMs: 1_000,
+      calls: 0,
+      failures: 0,
+      slow: 0,
+      failureRatio: 0,
+      probesInFlight: 0,
+      successesTotal: 2,
+      failuresTotal: 3,
+      ignoredTotal: 1,
+      rejectedTotal: 1,
+      staleTotal: 3,
+      openedTotal: 1,
+    });
+    await clock.advance(1_000);
+    breaker.tryEnter();
+    expect(breaker.stats()).toMatchObject({ state: 'half-open', probesInFlight: 1, retryAfterMs: 0 });
+    breaker.tryEnter();
+    breaker.tryEnter();
+    expect(breaker.stats()).toMatchObject({ probesInFlight: 3, retryAfterMs: undefined });
   });
 });
 

@@ -59,6 +59,37 @@ describe('the events', () => {
     ]);
   });
 
+  it('circuit-state tells of each other reason as well', async () => {
+    const clock = createVirtualClock();
+    const seen = await eventsOf('circuit-state', async () => {
+      const breaker = circuitBreaker({ openMs: 1_000, probes: 1, openFactor: 1, clock });
+      breaker.trip();
+      await clock.advance(1_000);
+      await breaker.executeOutcome(failing);
+      await clock.advance(1_000);
+      breaker.tryEnter();
+      await clock.advance(1_000);
+      expect(breaker.state).toBe('open');
+      breaker.reset();
+      breaker.importState({
+        version: 1,
+        state: 'open',
+        remainingMs: 500,
+        openings: 1,
+        takenAt: clock.wallTime(),
+      });
+    });
+    expect(seen).toMatchObject([
+      { from: 'closed', to: 'open', reason: 'forced', retryAfterMs: 1_000 },
+      { from: 'open', to: 'half-open', reason: 'tried-again', retryAfterMs: undefined },
+      { from: 'half-open', to: 'open', reason: 'probes-failed', calls: 1, failures: 1 },
+      { from: 'open', to: 'half-open', reason: 'tried-again' },
+      { from: 'half-open', to: 'open', reason: 'probes-hung' },
+      { from: 'open', to: 'closed', reason: 'forced' },
+      { from: 'closed', to: 'open', reason: 'imported', retryAfterMs: 500 },
+    ]);
+  });
+
   it('circuit-state tells what a metrics-only breaker would have done', async () => {
     const seen = await eventsOf('circuit-state', async () => {
       await circuitBreaker({ consecutiveFailures: 1, metricsOnly: true }).executeOutcome(failing);
@@ -76,6 +107,16 @@ describe('the events', () => {
       const full = bulkhead({ limit: 1 });
       void full.execute(() => new Promise(() => {}));
       await full.executeOutcome(() => 1);
+      const slow = bulkhead({ limit: 1, maxWaiting: 1, maxWaitMs: 10, clock });
+      void slow.execute(() => new Promise(() => {}));
+      const waited = slow.executeOutcome(() => 1);
+      await clock.advance(20);
+      await waited;
+      const queue = rateLimiter({ limit: 1, maxWaiting: 0, clock });
+      queue.tryAcquire(1, 'k');
+      await queue.acquire({ key: 'k' }).catch(() => {});
+      breaker.isolate();
+      breaker.tryEnter();
       const limited = adaptiveLimit({ initialLimit: 1 });
       void limited.execute(() => new Promise(() => {}));
       await limited.executeOutcome(() => 1);
@@ -92,7 +133,10 @@ describe('the events', () => {
       new Set([
         'HOTPATH_CIRCUIT_OPEN',
         'HOTPATH_RATE_LIMITED',
+        'HOTPATH_CIRCUIT_ISOLATED',
+        'HOTPATH_RATE_QUEUE_FULL',
         'HOTPATH_BULKHEAD_FULL',
+        'HOTPATH_BULKHEAD_WAIT',
         'HOTPATH_CONCURRENCY_LIMITED',
         'HOTPATH_TIMEOUT',
         'HOTPATH_LOAD_SHED',
@@ -132,11 +176,62 @@ describe('the events', () => {
       await policy.executeOutcome(() => 1, { key: 'k' });
     });
     expect(effects).toEqual([{ name: 'chaos', effect: 'error', key: 'k' }]);
+    for (const [effect, options] of [
+      ['latency', { latencyRate: 1 }],
+      ['hang', { hangRate: 1 }],
+    ] as const) {
+      const told = await eventsOf('chaos', async () => {
+        const policy = chaos({ ...options, clock });
+        policy.arm();
+        void policy.executeOutcome(() => 1);
+        await policy.close();
+      });
+      expect(told).toEqual([{ name: 'chaos', effect, key: undefined }]);
+    }
+    const badResults = await eventsOf('retry', async () => {
+      const policy = retry({ attempts: 2, backoff: () => 5, clock, retryResultIf: (value) => value === 503 });
+      const call = policy.execute(() => 503);
+      await clock.advance(10);
+      await call;
+    });
+    expect(badResults).toEqual([{ name: 'retry', attempt: 1, delayMs: 5, error: undefined, value: 503 }]);
     const limits = await eventsOf('limit', async () => {
       const policy = adaptiveLimit({ algorithm: 'aimd', initialLimit: 10, windowMs: 0, minimumSamples: 1 });
       await policy.executeOutcome(() => Promise.reject(new TimeoutError('HOTPATH_TIMEOUT', 'late')));
     });
     expect(limits).toEqual([{ name: 'adaptive-limit', from: 10, to: 9 }]);
+  });
+
+  it('rejected comes from a limiter on Redis once for each call that it ends, and never for one that waits', async () => {
+    const clock = createVirtualClock();
+    let answer = '1';
+    const script = async (): Promise<unknown> => [answer, 0, '1'];
+    const limiter = redisRateLimiter({
+      redis: { evalsha: script, eval: script },
+      limit: 10,
+      burst: 1,
+      maxLease: 0,
+      clock,
+    });
+    const seen = await eventsOf('rejected', async () => {
+      answer = '0';
+      const waiting = limiter.acquire({ key: 'patient' });
+      await clock.advance(350);
+      answer = '1';
+      await clock.advance(200);
+      await waiting;
+      answer = '0';
+      await limiter.tryAcquire(1, 'client');
+      await limiter.acquire({ key: 'hasty', deadlineMs: 5 }).catch(() => {});
+      await limiter.acquire({ key: 'dear', cost: 2 }).catch(() => {});
+    });
+    const code = 'HOTPATH_RATE_LIMITED';
+    expect(seen).toMatchObject([
+      { kind: 'redis-rate-limiter', code, key: 'client', retryAfterMs: expect.closeTo(100, 6) },
+      { kind: 'redis-rate-limiter', code, key: 'hasty', retryAfterMs: expect.closeTo(100, 6) },
+      { kind: 'redis-rate-limiter', code, key: 'dear', retryAfterMs: Number.POSITIVE_INFINITY },
+    ]);
+    expect(limiter.stats()).toMatchObject({ allowedTotal: 1, refusedTotal: 3, waiting: 0 });
   });
 
   it('limiter-store tells when Redis is lost and when it is back', async () => {

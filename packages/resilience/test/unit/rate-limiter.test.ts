@@ -163,14 +163,14 @@ describe('acquire', () => {
     const controller = new AbortController();
     const reason = new Error('gone');
     const first = limiter.acquire({ signal: controller.signal });
-    const late = limiter.acquire({ deadlineMs: 150 });
+    const second = limiter.acquire({ deadlineMs: 200 });
     const last = limiter.acquire();
-    const later = limiter.acquire({ deadlineMs: 250 });
+    const later = limiter.acquire({ deadlineMs: 400 });
     expect(limiter.stats().waiting).toBe(4);
     controller.abort(reason);
     await expect(first).rejects.toBe(reason);
     await clock.advance(100);
-    expect(await late).toMatchObject({ allowed: true });
+    expect(await second).toMatchObject({ allowed: true });
     await clock.advance(100);
     expect(await last).toMatchObject({ allowed: true });
     const closed = limiter.acquire();
@@ -181,6 +181,82 @@ describe('acquire', () => {
     expect(limiter.stats()).toMatchObject({ waiting: 0, leftTotal: 3 });
     expect(limiter.tryAcquire().allowed).toBe(false);
     await expect(limiter.acquire()).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
+  });
+
+  it('is refused at once when those before it leave too little time, and told when its turn would come', async () => {
+    const { clock, limiter } = setUp();
+    limiter.tryAcquire();
+    const order: string[] = [];
+    void limiter.acquire({ priority: 3, cost: 1 }).then(() => order.push('first'));
+    void limiter.acquire({ priority: 7 }).then(() => order.push('last'));
+    const refused = { code: 'HOTPATH_RATE_LIMITED', retryAfterMs: 200 };
+    await expect(limiter.acquire({ priority: 5, deadlineMs: 199 })).rejects.toMatchObject(refused);
+    // More urgent than who waits: nobody is before it.
+    void limiter.acquire({ priority: 0, deadlineMs: 100 }).then(() => order.push('urgent'));
+    expect(limiter.stats().waiting).toBe(3);
+    await clock.advance(300);
+    expect(order).toEqual(['urgent', 'first', 'last']);
+  });
+
+  it('admits whom a slow, obvious queue admits, at the same times', async () => {
+    const request = fc.record({
+      cost: fc.integer({ min: 1, max: 4 }),
+      priority: fc.integer({ min: 0, max: 9 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(1, 10, 1_000),
+        fc.integer({ min: 4, max: 6 }),
+        fc.array(request, { maxLength: 20 }),
+        async (limit, burst, requests) => {
+          const { clock, limiter } = setUp({ limit, burst });
+          const seen: (readonly [number, number])[] = [];
+          for (const [index, each] of requests.entries()) {
+            void limiter.acquire(each).then(() => seen.push([index, clock.now()]));
+          }
+          // Who finds room and nobody waiting goes at once; the others by priority, then by arrival.
+          let tokens = burst;
+          const waiting: number[] = [];
+          const expected: [number, number][] = [];
+          for (const [index, { cost }] of requests.entries()) {
+            if (waiting.length > 0 || cost > tokens) {
+              waiting.push(index);
+              continue;
+            }
+            tokens -= cost;
+            expected.push([index, 0]);
+          }
+          const priorityOf = (index: number): number => requests[index]?.priority ?? 0;
+          waiting.sort((a, b) => priorityOf(a) - priorityOf(b) || a - b);
+          let units = -tokens;
+          for (const index of waiting) {
+            units += requests[index]?.cost ?? 0;
+            expected.push([index, Math.max(0, (units * 1_000) / limit)]);
+          }
+          await clock.advance(100_000);
+          expect(seen.map(([index]) => index)).toEqual(expected.map(([index]) => index));
+          for (const [place, [, atMs]] of seen.entries())
+            expect(atMs).toBeCloseTo(expected[place]?.[1] ?? -1, 5);
+          expect(clock.pendingTimers).toBe(0);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  it.each([
+    [{ deadlineMs: '5' as never }, "'deadlineMs'"],
+    [{ deadlineMs: Number.NaN }, "'deadlineMs'"],
+    [{ deadlineMs: -1 }, "'deadlineMs'"],
+    [{ priority: 10 }, "'priority'"],
+    [{ priority: '1' as never }, "'priority'"],
+    [{ cost: 0 }, "'cost'"],
+    [{ cost: '1' as never }, "'cost'"],
+    [{ signal: {} as never }, "'signal'"],
+  ])('refuses %o by name, and spends nothing', async (options, named) => {
+    const { limiter } = setUp();
+    await expect(limiter.acquire(options)).rejects.toThrow(named);
+    expect(limiter.stats()).toMatchObject({ allowedTotal: 0, refusedTotal: 0, waiting: 0 });
   });
 
   it('rejects at the deadline when higher priorities kept coming', async () => {
@@ -224,6 +300,43 @@ describe('acquire', () => {
   });
 });
 
+describe('its counters', () => {
+  it('tell what became of every request', async () => {
+    const { clock, limiter } = setUp({ maxWaiting: 1, maxKeys: 1 });
+    limiter.tryAcquire(1, 'a');
+    limiter.tryAcquire(1, 'a');
+    limiter.tryAcquire(1, 'b');
+    expect(limiter.stats()).toEqual({
+      kind: 'rate-limiter',
+      name: 'rate-limiter',
+      allowedTotal: 2,
+      refusedTotal: 1,
+      waitedTotal: 0,
+      leftTotal: 0,
+      waiting: 0,
+      keys: 1,
+      evictedActiveTotal: 1,
+    });
+    const waited = limiter.acquire({ key: 'b' });
+    await expect(limiter.acquire({ key: 'b' })).rejects.toMatchObject({ code: 'HOTPATH_RATE_QUEUE_FULL' });
+    expect(limiter.stats()).toMatchObject({ waiting: 1, refusedTotal: 2 });
+    await clock.advance(100);
+    await waited;
+    const controller = new AbortController();
+    const left = limiter.acquire({ key: 'b', signal: controller.signal });
+    controller.abort('gone');
+    await expect(left).rejects.toBe('gone');
+    expect(limiter.stats()).toMatchObject({ allowedTotal: 3, waitedTotal: 1, leftTotal: 1, waiting: 0 });
+  });
+
+  it('hold still for a closed limiter', async () => {
+    const { limiter } = setUp();
+    await limiter.close();
+    await limiter.executeOutcome(() => 1);
+    expect(limiter.stats()).toMatchObject({ allowedTotal: 0, refusedTotal: 0 });
+  });
+});
+
 describe('as a policy', () => {
   it('refuses at once by default and waits up to maxWaitMs where asked to', async () => {
     const strict = setUp().limiter;
@@ -235,11 +348,12 @@ describe('as a policy', () => {
     const { clock, limiter } = setUp({ maxWaitMs: 150 });
     await limiter.execute(() => 1, { key: 'k' });
     const waited = limiter.execute(() => clock.now(), { key: 'k' });
-    const tooLate = expect(limiter.execute(() => 2, { key: 'k' })).rejects.toMatchObject({
+    await expect(limiter.execute(() => 2, { key: 'k' })).rejects.toMatchObject({
       code: 'HOTPATH_RATE_LIMITED',
+      retryAfterMs: 200,
     });
+    expect(clock.now()).toBe(0);
     await clock.advance(200);
     expect(await waited).toBe(100);
-    await tooLate;
   });
 });

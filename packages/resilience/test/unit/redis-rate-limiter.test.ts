@@ -198,6 +198,98 @@ describe('what a server or driver may do', () => {
   });
 });
 
+describe('who waits', () => {
+  it('is told at once when its turn will never come, however patient it is', async () => {
+    const limiter = setUp().make();
+    const never = { code: 'HOTPATH_RATE_LIMITED', retryAfterMs: Number.POSITIVE_INFINITY };
+    await expect(limiter.acquire({ cost: 21 })).rejects.toMatchObject(never);
+    expect(limiter.stats().waiting).toBe(0);
+  });
+
+  it.each([
+    [{ deadlineMs: '5' as never }, "'deadlineMs'"],
+    [{ deadlineMs: Number.NaN }, "'deadlineMs'"],
+    [{ priority: 10 }, "'priority'"],
+    [{ cost: 0 }, "'cost'"],
+    [{ signal: {} as never }, "'signal'"],
+  ])('is refused %o by name, and spends nothing', async (options, named) => {
+    const { server, make } = setUp();
+    const limiter = make();
+    await expect(limiter.acquire(options)).rejects.toThrow(named);
+    expect(server.runs()).toBe(0);
+    expect(limiter.stats()).toMatchObject({ allowedTotal: 0, refusedTotal: 0, waiting: 0 });
+  });
+
+  it('is one of a bounded number', async () => {
+    const { clock, make } = setUp({ strict: true, maxWaiting: 2 });
+    const limiter = make();
+    await Promise.all(Array.from({ length: 20 }, () => limiter.tryAcquire()).slice(0, 2));
+    while ((await limiter.tryAcquire()).allowed) {}
+    const waiting = [limiter.acquire(), limiter.acquire()];
+    await clock.settle();
+    expect(limiter.stats().waiting).toBe(2);
+    await expect(limiter.acquire()).rejects.toMatchObject({ code: 'HOTPATH_RATE_QUEUE_FULL' });
+    await clock.advance(100);
+    await Promise.all(waiting);
+    await limiter.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('leases', () => {
+  it('of keys that were dropped for want of room are back before close() ends', async () => {
+    const { clock, server, make } = setUp({ maxLease: 5, maxKeys: 1, limit: 1e-6 });
+    let held: (() => void) | undefined;
+    const redis = {
+      evalsha: async (...given: (string | number)[]) => {
+        if (Number(given[5]) > 0 && String(given[2]).endsWith('dropped'))
+          await new Promise<void>((resolve) => (held = resolve));
+        return server.port.evalsha(given[0] as string, given[1] as number, ...given.slice(2));
+      },
+      eval: server.port.eval,
+    };
+    const limiter = make({ redis });
+    for (let call = 0; call < 3; call++) await limiter.tryAcquire(1, 'dropped');
+    await clock.settle();
+    expect(limiter.stats().leasedTotal).toBeGreaterThan(0);
+    void limiter.tryAcquire(1, 'newcomer');
+    await clock.settle();
+    let closed = false;
+    const closing = limiter.close().then(() => {
+      closed = true;
+    });
+    await clock.settle();
+    expect(closed).toBe(false);
+    held?.();
+    await closing;
+    expect(server.levelOf('hotpath:rl:fleet:dropped')).toBeCloseTo(3, 3);
+  });
+
+  it('are not needed to share a lost limit: keys without room have one share between them', async () => {
+    const clock = createVirtualClock();
+    const hang = () => new Promise(() => {});
+    const limiter = redisRateLimiter({
+      redis: { evalsha: hang, eval: hang },
+      limit: 100,
+      burst: 20,
+      nodes: 4,
+      onLost: 'share',
+      maxKeys: 1,
+      maxWaiting: 1,
+      maxLease: 0,
+      clock,
+    });
+    void limiter.tryAcquire(1, 'busy');
+    let allowed = 0;
+    for (let key = 0; key < 100; key++) {
+      const { allowed: fits, decidedBy } = await limiter.tryAcquire(1, `key-${key}`);
+      expect(decidedBy).toBe('share');
+      if (fits) allowed++;
+    }
+    expect(allowed).toBe(5);
+  });
+});
+
 describe('a caller', () => {
   it('leaves at once by its signal, also while Redis is asked', async () => {
     const { make } = setUp();

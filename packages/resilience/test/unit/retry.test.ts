@@ -122,6 +122,43 @@ describe('retry', () => {
     expect(declining.startsMs).toHaveLength(2);
   });
 
+  it('tries again for a result that is not wanted, and gives the last one where none is better', async () => {
+    const { clock, policy } = setUp({
+      retryResultIf: (value) => (value as { status: number }).status >= 500,
+    });
+    const startsMs: number[] = [];
+    const answering = (...statuses: number[]) =>
+      policy.execute(({ attempt }) => {
+        startsMs.push(clock.now());
+        return {
+          status: statuses[attempt - 1] as number,
+          headers: { 'retry-after': attempt === 1 ? '1' : '0' },
+        };
+      });
+    const better = answering(503, 500, 200);
+    await clock.advance(5_000);
+    expect(await better).toMatchObject({ status: 200 });
+    // The first asked for a second, the other for nothing beyond the back-off.
+    expect(startsMs).toEqual([0, 1_000, 1_100]);
+    expect(policy.stats()).toMatchObject({
+      failedFirstTotal: 1,
+      retriesTotal: 2,
+      recoveredTotal: 1,
+      givenUpTotal: 0,
+    });
+    const never = answering(503, 502, 501);
+    await clock.advance(5_000);
+    expect(await never).toMatchObject({ status: 501 });
+    expect(policy.stats()).toMatchObject({ retriesTotal: 4, recoveredTotal: 1, givenUpTotal: 1 });
+    expect(await answering(404)).toMatchObject({ status: 404 });
+    const broken = setUp({
+      retryResultIf: () => {
+        throw new Error('broken');
+      },
+    });
+    expect(await broken.policy.execute(() => 5)).toBe(5);
+  });
+
   it('does not begin a wait after which the deadline could not be met', async () => {
     const { clock, policy, startsMs, failing } = setUp({ attempts: 10 });
     const whole = pipeline(timeout(250, { clock, tickMs: 1 }), policy);
