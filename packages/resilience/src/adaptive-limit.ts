@@ -236,6 +236,7 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
  * const policy = pipeline(adaptiveLimit({ algorithm: 'gradient2' }), timeout(500));
  *
  * @throws RejectedError (HOTPATH_CONCURRENCY_LIMITED) from `execute`, when it refuses.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function adaptiveLimit(options: AdaptiveLimitOptions = {}): AdaptiveLimit {

@@ -115,6 +115,7 @@ class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
  * const report = await policy.execute(() => render(id), { priority: 2 });
  *
  * @throws RejectedError (HOTPATH_BULKHEAD_FULL, HOTPATH_BULKHEAD_WAIT) from `execute`, when it refuses.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function bulkhead(options: BulkheadOptions): Bulkhead {

@@ -183,6 +183,7 @@ function shareOf(key: string, seed: number): number {
  * calm();
  *
  * @throws UpstreamError (HOTPATH_CHAOS) from `execute`, while armed.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function chaos(options: ChaosOptions = {}): ChaosPolicy {

@@ -108,6 +108,9 @@ const MOST_CALLS = 1_000_000;
 /**
  * Validates the options of a breaker and fills in the defaults.
  *
+ * @example
+ * resolveCircuitBreakerOptions({ openMs: 1_000 }).halfOpenMs; // 1000
+ *
  * @throws TypeError or RangeError when an option, or a pair of them, is wrong.
  */
 export function resolveCircuitBreakerOptions(

@@ -93,6 +93,7 @@ function isNotGovernance(error: unknown): boolean {
  * const policy = pipeline(fallback(() => [] as string[]), circuitBreaker(), timeout(250));
  * const names = await policy.execute(() => fetchNames()); // string[], also when the circuit is open
  *
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError when an argument or option is wrong.
  */
 export function fallback<Extra>(

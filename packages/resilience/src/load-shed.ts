@@ -169,6 +169,7 @@ class DelayLoadShed extends BasePolicy<LoadShedError> implements LoadShedPolicy 
  * await policy.execute(() => report(), { priority: 8 });
  *
  * @throws RejectedError (HOTPATH_LOAD_SHED) from `execute`, when it refuses.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function loadShed(options: LoadShedOptions = {}): LoadShedPolicy {

@@ -61,6 +61,7 @@ class CompiledPipeline<Failure extends HotpathError, Extra>
  * const user = await policy.execute(({ signal }) => fetchUser(id, { signal }), { signal });
  *
  * @throws The union of its policies' errors, from `execute`.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError when something given is not a policy.
  */
 export function pipeline<const Policies extends readonly Policy<HotpathError, unknown>[]>(

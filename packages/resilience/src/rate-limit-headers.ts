@@ -19,6 +19,11 @@ export type RateLimitHeaders = Record<string, string>;
  * Seconds are rounded up, so that nobody returns too early; a refusal for ever has no `Retry-After`.
  * Source: draft-ietf-httpapi-ratelimit-headers; RFC 9110, section 10.2.3.
  *
+ * @example
+ * const limiter = rateLimiter({ limit: 100, perMs: 60_000, burst: 20 });
+ * const headers = rateLimitHeaders(limiter.tryAcquire(), { name: 'client', quota: 100, windowMs: 60_000 });
+ * headers.RateLimit; // '"client";r=19;t=1'
+ *
  * @throws RangeError when the name can't be a structured-field string.
  */
 export function rateLimitHeaders(admission: Admission, policy: RateLimitPolicyDescription): RateLimitHeaders {
@@ -45,7 +50,10 @@ function seconds(durationMs: Milliseconds): number {
 /**
  * Reads a `Retry-After` value, seconds or an HTTP date, as milliseconds from `wallNowMs`; never negative.
  *
- * Returns `undefined` when the value is neither. Source: RFC 9110, section 10.2.3.
+ * Returns `undefined` when the value is neither. Source: RFC 9110, section 10.2.3. Never throws.
+ *
+ * @example
+ * parseRetryAfter('120', Date.now()); // 120000
  */
 export function parseRetryAfter(value: string, wallNowMs: Milliseconds): Milliseconds | undefined {
   const text = value.trim();

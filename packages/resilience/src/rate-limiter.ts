@@ -266,6 +266,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
  * limiter.tryAcquire(1, 'client-7').allowed; // true
  *
  * @throws RejectedError (HOTPATH_RATE_LIMITED, HOTPATH_RATE_QUEUE_FULL) from `execute`, when it refuses.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function rateLimiter(options: RateLimiterOptions): RateLimiter {

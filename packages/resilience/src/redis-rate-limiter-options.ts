@@ -47,6 +47,9 @@ export type ResolvedRedisRateLimiterOptions = Required<RedisRateLimiterOptions>;
 /**
  * Validates the options of a limiter on Redis and fills in the defaults.
  *
+ * @example
+ * resolveRedisRateLimiterOptions({ redis: new Redis(), limit: 1_000 }).maxLease; // 10
+ *
  * @throws TypeError or RangeError when an option, or a pair of them, is wrong.
  */
 export function resolveRedisRateLimiterOptions(

@@ -336,6 +336,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
  * const { allowed, decidedBy } = await limiter.tryAcquire(1, 'client-7');
  *
  * @throws RejectedError (HOTPATH_RATE_LIMITED, HOTPATH_RATE_QUEUE_FULL) from `execute`, when it refuses.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export function redisRateLimiter(options: RedisRateLimiterOptions): RedisRateLimiter {

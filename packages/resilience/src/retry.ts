@@ -62,7 +62,10 @@ export interface RetryPolicy extends Policy<RetryError> {
 
 /**
  * Whether an error is worth another try as far as anybody can tell: not when this library refused or
- * gave up the call, when the data is corrupt, or when governance forbids it.
+ * gave up the call, when the data is corrupt, or when governance forbids it. Never throws.
+ *
+ * @example
+ * const policy = retry({ retryIf: (error) => isRetryable(error) && !(error instanceof InvalidRequest) });
  */
 export function isRetryable(error: unknown): boolean {
   if (!isHotpathError(error)) return true;

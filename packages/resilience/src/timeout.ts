@@ -165,6 +165,7 @@ class TimedScope extends ChildScope {
  * const value = await timeout(250).execute(({ signal }) => fetch(url, { signal }));
  *
  * @throws TimeoutError (HOTPATH_TIMEOUT) from `execute`, when the time is over.
+ * @throws AbortedError (HOTPATH_CLOSED) from `execute`, after `close()`.
  * @throws TypeError or RangeError when an argument is wrong.
  */
 export function timeout(timeoutMs: Milliseconds, options: TimeoutOptions = {}): TimeoutPolicy {
