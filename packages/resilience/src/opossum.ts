@@ -4,6 +4,7 @@ import OpossumBreaker from 'opossum';
 import { circuitCoreOf } from './circuit-breaker.ts';
 import type { CircuitBreaker, CircuitState } from './circuit-types.ts';
 import type { CircuitCore, CircuitObserver } from './internal/circuit-core.ts';
+import { wrongArgument } from './internal/limiter-errors.ts';
 
 /** The statistics that an opossum breaker shows; here they are those of the breaker behind it. */
 export interface OpossumStats {
@@ -28,8 +29,9 @@ export interface OpossumFace<Arguments extends unknown[], Value> extends EventEm
   close(): void;
   enable(): void;
   disable(): void;
-  healthCheck(check: () => Promise<unknown>, intervalMs?: number): void;
-  /** Leaves the breaker behind it as it is. */
+  /** Opens the breaker when `check` rejects; now, and every `intervalMs` (default 5,000) until `shutdown()`. */
+  healthCheck(check: () => PromiseLike<unknown>, intervalMs?: number): void;
+  /** Ends its health checks, and leaves the breaker behind it as it is. */
   shutdown(): void;
   toJSON(): unknown;
 }
@@ -101,6 +103,7 @@ class CoreStatus extends Status {
   }
 }
 
+const HEALTH_CHECK_MS = 5_000;
 const DECIDING_EVENTS = ['open', 'success'];
 
 /**
@@ -109,6 +112,7 @@ const DECIDING_EVENTS = ['open', 'success'];
  */
 class FacedBreaker extends Base implements CircuitObserver {
   readonly #core: CircuitCore;
+  readonly #healthChecks: NodeJS.Timeout[] = [];
   #refusing = false;
 
   constructor(breaker: CircuitBreaker, action: (...given: unknown[]) => unknown, options: AsOpossumOptions) {
@@ -171,8 +175,30 @@ class FacedBreaker extends Base implements CircuitObserver {
     this.#core.reset();
   }
 
+  healthCheck(check: () => PromiseLike<unknown>, intervalMs = HEALTH_CHECK_MS): void {
+    if (typeof check !== 'function') throw new TypeError('healthCheck: the check must be a function');
+    if (!(typeof intervalMs === 'number' && intervalMs > 0)) {
+      throw wrongArgument('healthCheck', 'intervalMs', 'a number above 0', intervalMs);
+    }
+    const run = async (): Promise<void> => {
+      try {
+        await check.call(this);
+      } catch (error) {
+        if (this.isShutdown) return;
+        this.emit('healthCheckFailed', error);
+        this.open();
+      }
+    };
+    const timer = setInterval(run, intervalMs);
+    timer.unref();
+    this.#healthChecks.push(timer);
+    void run();
+  }
+
   override shutdown(): void {
     this.#core.observers?.delete(this);
+    // opossum's own leaves them running.
+    for (const timer of this.#healthChecks.splice(0)) clearInterval(timer);
     super.shutdown();
   }
 
@@ -197,7 +223,7 @@ function rethrow(error: unknown): never {
  *
  * State and statistics are the breaker's, whoever calls it; `fire` goes through it, and a refusal is
  * opossum's own (`EOPENBREAKER`). Events of calls come from `fire`, those of the state from every change.
- * It starts no timer. Several faces of one breaker are fine.
+ * It starts no timer, other than for a health check. Several faces of one breaker are fine.
  *
  * @example
  * const breaker = circuitBreaker({ failureRatio: 0.5 });
