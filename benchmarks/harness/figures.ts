@@ -31,6 +31,7 @@ const UNITS = /(Ns|Us|Ms|Bytes|Ratio)$/;
 
 /** What a figure is called in tables: `p99OutageMs` is `p99 outage`, `opsPerSecond` is `ops/s`. */
 export function labelOf(figure: string): string {
+  if (figure === 'recoverMs') return 'time to recover';
   return figure
     .replace(/PerSecond$/, '/s')
     .replace(/PerOp$/, '/op')
@@ -65,5 +66,6 @@ function formatDuration(ns: number): string {
 function formatBytes(bytes: number): string {
   const size = Math.abs(bytes);
   if (size < 10_000) return `${bytes.toFixed(0)} B`;
-  return size < 1e6 ? `${digits(bytes / 1024)} KiB` : `${digits(bytes / 1024 ** 2)} MiB`;
+  if (size < 1e6) return `${digits(bytes / 1024)} KiB`;
+  return size < 1e10 ? `${digits(bytes / 1024 ** 2)} MiB` : `${digits(bytes / 1024 ** 3)} GiB`;
 }

@@ -66,12 +66,12 @@ function renderGoalTable(suites: readonly SuiteResult[]): string {
 <p>${rows.length} goals: ${count('met')} met, ${count('notMet', 'missing')} not met, ${count('notMeasured', 'notJudged')} not measured or not judged.</p>
 <div class="wide" tabindex="0" role="region" aria-label="All goals">
 <table>
-<thead><tr><th scope="col">suite</th><th scope="col" class="text">goal</th><th scope="col">measured</th><th scope="col">bound</th><th scope="col">status</th></tr></thead>
+<thead><tr><th scope="col">suite</th><th scope="col" class="text status">status</th><th scope="col" class="text">goal</th><th scope="col">measured</th><th scope="col">bound</th></tr></thead>
 <tbody>
 ${rows
   .map(
     ({ suite, goal }) =>
-      `<tr><th scope="row"><a href="#${escapeHtml(idOf(suite))}">${escapeHtml(keyOf(suite))}</a></th><td class="text">${escapeHtml(goal.text)}</td><td>${escapeHtml(formatFigure(goal.figure, goal.value))}</td><td>${escapeHtml(formatFigure(goal.figure, goal.bound))}</td><td class="${goal.status}">${GOAL_SIGNS[goal.status]}</td></tr>`,
+      `<tr><th scope="row"><a href="#${escapeHtml(idOf(suite))}">${escapeHtml(keyOf(suite))}</a></th><td class="text status ${goal.status}">${GOAL_SIGNS[goal.status]}</td><td class="text">${escapeHtml(goal.text)}</td><td>${escapeHtml(formatFigure(goal.figure, goal.value))}</td><td>${escapeHtml(formatFigure(goal.figure, goal.bound))}</td></tr>`,
   )
   .join('\n')}
 </tbody>

@@ -5,7 +5,7 @@ import type { AnySuite } from './suite.ts';
 /** How thoroughly a run measures. */
 export interface Thoroughness {
   readonly mode: 'full' | 'quick';
-  /** Overrides the suites' own numbers of rounds. */
+  /** Overrides the suites' own numbers of rounds, but for faults, which are not compared by statistics. */
   readonly rounds?: number | undefined;
 }
 
@@ -19,19 +19,22 @@ const ROUNDS_BESIDE = { micro: 3, throughput: 3, scenario: 2, fault: 1 } as cons
 /** How many processes a contender gets. */
 export function roundsOf(suite: AnySuite, contender: string, { mode, rounds }: Thoroughness): number {
   if (mode === 'quick') return 1;
-  const full = rounds ?? suite.rounds ?? ROUNDS[suite.kind];
-  return rounds !== undefined || isJudged(suite, contender)
-    ? full
-    : Math.min(full, ROUNDS_BESIDE[suite.kind]);
+  const asked = suite.kind === 'fault' ? undefined : rounds;
+  const full = asked ?? suite.rounds ?? ROUNDS[suite.kind];
+  return isMeasuredBy(suite, contender) ? full : Math.min(full, ROUNDS_BESIDE[suite.kind]);
 }
 
-/** Whether a goal depends on it; limit and baseline always count, as all are compared with them. */
-function isJudged({ contenders, goals = [] }: AnySuite, name: string): boolean {
+/** Whether it is ours, or what ours is measured by: a limit, a baseline, whom a goal names, or else any peer. */
+function isMeasuredBy({ contenders, goals = [] }: AnySuite, name: string): boolean {
   if (contenders[name]?.role !== 'peer') return true;
-  return goals.some(({ contender, atMost, atLeast }) => {
-    const bound = atMost ?? atLeast;
-    return contender === name || (typeof bound === 'object' && bound.of === name);
-  });
+  const hasOther = Object.values(contenders).some(({ role }) => role === 'limit' || role === 'baseline');
+  return (
+    !hasOther ||
+    goals.some(({ contender, atMost, atLeast }) => {
+      const bound = atMost ?? atLeast;
+      return contender === name || (typeof bound === 'object' && bound.of === name);
+    })
+  );
 }
 
 export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {

@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { discover } from '../../harness/discover.ts';
-import { deadlineMs, FULL_BUDGET_MS, processesOf, rotate, roundsOf, suiteMs } from '../../harness/plan.ts';
-import { defineSuite } from '../../harness/suite.ts';
+import {
+  deadlineMs,
+  FULL_BUDGET_MS,
+  processesOf,
+  rotate,
+  roundsOf,
+  suiteMs,
+  type Thoroughness,
+} from '../../harness/plan.ts';
+import { type AnySuite, defineSuite } from '../../harness/suite.ts';
 import { contenderOf, suiteOf } from './results-of.ts';
 
 const idle = { setup: () => ({ run: () => 1, check: () => {} }) };
@@ -19,12 +27,26 @@ const suite = defineSuite({
 });
 const full = { mode: 'full' } as const;
 
-test('peers that no goal names have fewer rounds, unless the number is asked for', () => {
-  const rounds = (thoroughness: Parameters<typeof roundsOf>[2]) =>
-    ['us', 'bare', 'rival', 'other'].map((name) => roundsOf(suite, name, thoroughness));
-  expect(rounds(full)).toEqual([5, 5, 5, 3]);
-  expect(rounds({ mode: 'full', rounds: 15 })).toEqual([15, 15, 15, 15]);
-  expect(rounds({ mode: 'quick' })).toEqual([1, 1, 1, 1]);
+const namesOf = ({ contenders }: AnySuite): string[] => Object.keys(contenders);
+const roundsIn = (of: AnySuite, thoroughness: Thoroughness = full): number[] =>
+  namesOf(of).map((name) => roundsOf(of, name, thoroughness));
+
+test('peers by whom nothing is measured have fewer rounds', () => {
+  expect(roundsIn(suite)).toEqual([5, 5, 5, 3]);
+  expect(roundsIn(suite, { mode: 'full', rounds: 15 })).toEqual([15, 15, 15, 3]);
+  expect(roundsIn(suite, { mode: 'full', rounds: 2 })).toEqual([2, 2, 2, 2]);
+  expect(roundsIn(suite, { mode: 'quick' })).toEqual([1, 1, 1, 1]);
+});
+
+test('where there is neither limit nor baseline ours is measured by any peer', () => {
+  const { bare: _, ...contenders } = suite.contenders;
+  expect(roundsIn({ ...suite, contenders } as AnySuite)).toEqual([5, 5, 5]);
+});
+
+test('a fault suite is played once, however many rounds the others have', () => {
+  expect(roundsIn({ ...suite, kind: 'fault' } as AnySuite, { mode: 'full', rounds: 15 })).toEqual([
+    1, 1, 1, 1,
+  ]);
 });
 
 test('a suite is expected to take as long as it took, if it was measured alike', () => {
