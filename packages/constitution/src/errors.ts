@@ -1,4 +1,10 @@
-import { CorruptError, GovernanceError, type HotpathErrorOptions, RejectedError } from '@hotpath/core';
+import {
+  CorruptError,
+  GovernanceError,
+  type HotpathErrorOptions,
+  RejectedError,
+  UnavailableError,
+} from '@hotpath/core';
 import type { CheckResult } from './constitution.ts';
 
 /** A check that did not say `ok`. */
@@ -107,5 +113,12 @@ export class AuditRejectedError extends RejectedError<
 > {
   static {
     this.prototype.name = 'AuditRejectedError';
+  }
+}
+
+/** The audit log's store can't be written or read now: the disk is full or read-only, the database is away. */
+export class AuditUnavailableError extends UnavailableError<'HOTPATH_AUDIT_UNAVAILABLE'> {
+  static {
+    AuditUnavailableError.prototype.name = 'AuditUnavailableError';
   }
 }

@@ -1,9 +1,7 @@
 export type { AuditEntry, StoredEntry } from './audit/entry.ts';
 export {
-  type AuditCheckpointEvent,
   type AuditLog,
   type AuditLogStats,
-  type AuditWriteFailedEvent,
   createAuditLog,
 } from './audit/log.ts';
 export { AUDIT_LOG_DEFAULTS, type AuditLogOptions } from './audit/options.ts';
@@ -14,6 +12,7 @@ export {
 } from './audit/postgres-store.ts';
 export { type AuditVerification, type VerifyOptions, verifyAuditLog } from './audit/verify.ts';
 export type { AuditProblem, AuditProblemKind } from './audit/verify-segment.ts';
+export type { AuditCheckpointEvent, AuditWriteFailedEvent } from './audit/writer.ts';
 export { BINDING_HEADER, type Binding, type BindingOptions, createBinding } from './binding.ts';
 export { canonicalize } from './canonicalize.ts';
 export { canonicalizeText } from './canonicalize-text.ts';
@@ -23,6 +22,7 @@ export type { DocumentSource } from './document.ts';
 export {
   AuditCorruptError,
   AuditRejectedError,
+  AuditUnavailableError,
   CanonicalJsonError,
   ConstitutionError,
   type ConstitutionRefusal,

@@ -10,6 +10,7 @@ import {
   parseFingerprint,
   plainText,
 } from './fingerprint.ts';
+import { linesOf } from './internal/lines-of.ts';
 import { momentMs, type Version } from './internal/versions.ts';
 
 /** One version in a pin file. Times are ISO 8601; `null` is the beginning or the end of time. */
@@ -83,6 +84,10 @@ export function readPinFile(path: string): PinFile {
   const older = previous.map((version, index) => pinnedVersion(path, version, `previous[${index}]`));
   const hashes = new Set([newest, ...older].map(({ hash }) => hash));
   if (hashes.size !== older.length + 1) return broken(path, 'has one hash twice');
+  for (const { version } of older) {
+    if (version >= newest.version)
+      return broken(path, `lists version ${version} before version ${newest.version}`);
+  }
   return {
     ...newest,
     lockVersion,
@@ -107,7 +112,14 @@ function pinnedVersion(path: string, given: unknown, where: string): PinnedVersi
     return broken(path, `: ${where} has the version ${describe(version)}`);
   }
   try {
-    for (const moment of [acceptFrom, activeFrom, until]) if (moment !== null) momentMs(moment, where);
+    const [opens = Number.NEGATIVE_INFINITY, takesOver = Number.NEGATIVE_INFINITY, ends] = [
+      acceptFrom,
+      activeFrom,
+      until,
+    ].map((moment) => (moment === null ? undefined : momentMs(moment, where)));
+    if (takesOver < opens || (ends !== undefined && ends < opens)) {
+      return broken(path, `: ${where} ends or takes over before it is accepted`);
+    }
     if (parseFingerprint(whole as string).short !== hash) {
       return broken(path, `: ${where} has a hash that is not the beginning of its digest`);
     }
@@ -132,7 +144,8 @@ export function checkPinFile(path: string): CheckedPin {
   const actual = fingerprint(content, { profile: pin.profile });
   if (actual.toString() === pin.fingerprint) return { pin, fingerprint: actual };
   const accepted = acceptedText(path, pin);
-  const line = accepted === undefined ? undefined : firstDifference(accepted, linesOf(content, pin.profile));
+  const line =
+    accepted === undefined ? undefined : firstDifference(accepted, documentLines(content, pin.profile));
   const place = line === undefined ? '' : `; first difference in line ${line}`;
   throw new DriftError(
     'HOTPATH_CONSTITUTION_DRIFT',
@@ -147,13 +160,13 @@ export function acceptedText(path: string, pin: PinFile): readonly string[] | un
   if (!existsSync(copy)) return undefined;
   const content = readFileSync(copy);
   if (fingerprint(content, { profile: pin.profile }).toString() !== pin.fingerprint) return undefined;
-  return linesOf(content, pin.profile);
+  return documentLines(content, pin.profile);
 }
 
 /** The lines that differ when the fingerprint does: under `text-v1` without what that profile takes out. */
-export function linesOf(content: Uint8Array, profile: FingerprintProfile): readonly string[] {
-  const text = Buffer.from(content).toString('utf8');
-  return (profile === 'text-v1' ? plainText(text) : text).split('\n');
+export function documentLines(content: Uint8Array, profile: FingerprintProfile): readonly string[] {
+  const bytes = Buffer.from(content);
+  return profile === 'text-v1' ? plainText(bytes.toString('utf8')).split('\n') : linesOf(bytes);
 }
 
 /** The number of the first line that differs, from 1. */
@@ -163,9 +176,9 @@ export function firstDifference(before: readonly string[], after: readonly strin
   return index + 1;
 }
 
-/** The versions of a pin file, as a constitution keeps them. */
+/** The versions of a pin file, as a constitution keeps them: the newest last. */
 export function versionsOf(pin: PinFile): readonly Version[] {
-  return [pin, ...pin.previous].map((version) => ({
+  return [...pin.previous.toReversed(), pin].map((version) => ({
     version: version.version,
     hash: version.hash,
     fingerprint: version.fingerprint,

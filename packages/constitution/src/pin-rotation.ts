@@ -1,4 +1,4 @@
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { Milliseconds } from '@hotpath/core';
 import { readDocument } from './document.ts';
 import { DocumentError, DriftError } from './errors.ts';
@@ -93,8 +93,9 @@ function isoOrNull(ms: Milliseconds): string | null {
   return Number.isFinite(ms) ? new Date(ms).toISOString() : null;
 }
 
+/** Named after the pin file, so that two of them in one folder keep a copy each. */
 function keepCopy(path: string, content: Uint8Array): string {
-  const name = 'constitution.accepted';
+  const name = `${basename(path).replace(/(\.lock)?\.json$/, '')}.accepted`;
   writeWhole(join(dirname(path), name), content);
   return name;
 }

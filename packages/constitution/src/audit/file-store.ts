@@ -1,8 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuditCorruptError } from '../errors.ts';
+import { linesOf } from '../internal/lines-of.ts';
 import { writeWhole } from '../internal/write-whole.ts';
 import { HASH_BYTES } from './merkle.ts';
 import type { AuditMeta, AuditStore, StoredLines, StoredSegment } from './store.ts';
@@ -31,8 +31,12 @@ export class FileAuditStore implements AuditStore {
     return join(this.#directory, name);
   }
 
+  #segmentName(segment: number, kind: 'log' | 'tree' | 'root'): string {
+    return `segment-${String(segment).padStart(6, '0')}.${kind}`;
+  }
+
   #segmentPath(segment: number, kind: 'log' | 'tree' | 'root'): string {
-    return this.#path(`segment-${String(segment).padStart(6, '0')}.${kind}`);
+    return this.#path(this.#segmentName(segment, kind));
   }
 
   async meta(): Promise<AuditMeta | undefined> {
@@ -69,17 +73,35 @@ export class FileAuditStore implements AuditStore {
       const match = /^segment-(\d{6,})\.(log|tree|root)$/.exec(name);
       if (match !== null) numbers.add(Number(match[1]));
     }
-    const segments = [...numbers]
-      .sort((a, b) => a - b)
-      .map(async (number): Promise<StoredSegment> => {
-        const log = this.#segmentPath(number, 'log');
-        // A root beside entries is a drop that was cut off: its entries still count.
-        if (!existsSync(log)) return { number, state: 'dropped', root: await this.#droppedRoot(number) };
-        if (!existsSync(this.#segmentPath(number, 'tree'))) return { number, state: 'open', root: undefined };
-        const tree = await this.tree(number);
-        return { number, state: 'sealed', root: tree.subarray(-HASH_BYTES) };
-      });
-    return Promise.all(segments);
+    const segments: StoredSegment[] = [];
+    for (const number of [...numbers].sort((a, b) => a - b)) {
+      // A root beside entries is a drop that was cut off: its entries still count.
+      if (!names.has(this.#segmentName(number, 'log'))) {
+        segments.push({ number, state: 'dropped', root: await this.#droppedRoot(number) });
+      } else if (!names.has(this.#segmentName(number, 'tree'))) {
+        segments.push({ number, state: 'open', root: undefined });
+      } else {
+        segments.push({ number, state: 'sealed', root: await this.#sealedRoot(number) });
+      }
+    }
+    return segments;
+  }
+
+  /** The last hash of a tree, without the rest of it. */
+  async #sealedRoot(segment: number): Promise<Buffer> {
+    const file = await open(this.#segmentPath(segment, 'tree'), 'r');
+    try {
+      const { size } = await file.stat();
+      const { buffer, bytesRead } = await file.read(
+        Buffer.alloc(HASH_BYTES),
+        0,
+        HASH_BYTES,
+        Math.max(0, size - HASH_BYTES),
+      );
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
   }
 
   async #droppedRoot(segment: number): Promise<Buffer> {
@@ -100,11 +122,14 @@ export class FileAuditStore implements AuditStore {
     return { lines, torn };
   }
 
-  async repair(segment: number, lines: readonly string[]): Promise<void> {
+  async repair(segment: number, lines: readonly string[]): Promise<number> {
     const file = await open(this.#segmentPath(segment, 'log'), 'r+');
     try {
-      await file.truncate(lines.reduce((bytes, line) => bytes + Buffer.byteLength(line) + 1, 0));
+      const { size } = await file.stat();
+      const keptBytes = lines.reduce((bytes, line) => bytes + Buffer.byteLength(line) + 1, 0);
+      await file.truncate(keptBytes);
       await file.sync();
+      return size - keptBytes;
     } finally {
       await file.close();
     }
@@ -205,20 +230,6 @@ export class FileAuditStore implements AuditStore {
       this.#release = undefined;
     }
   }
-}
-
-/** A decoder that mends broken bytes could make an altered line look untouched; those lines are read byte by byte. */
-function linesOf(content: Buffer): string[] {
-  if (isUtf8(content)) return content.toString('utf8').split('\n');
-  const lines: string[] = [];
-  for (let start = 0; start <= content.length; ) {
-    const found = content.indexOf(10, start);
-    const end = found === -1 ? content.length : found;
-    const line = content.subarray(start, end);
-    lines.push(line.toString(isUtf8(line) ? 'utf8' : 'latin1'));
-    start = end + 1;
-  }
-  return lines;
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {

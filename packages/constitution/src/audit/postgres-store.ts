@@ -15,6 +15,11 @@ export interface PostgresAuditStoreOptions {
   readonly log?: string;
 }
 
+/** Once the tables are there, a writer needs no right to make or alter any, and waits for no lock on them. */
+const ARE_MADE = `select count(*)::int as made from pg_attribute where attname = 'tree' and attstorage = 'e'
+  and attrelid = to_regclass('hotpath_audit_segments') and to_regclass('hotpath_audit_logs') is not null
+  and to_regclass('hotpath_audit_entries') is not null and to_regclass('hotpath_audit_checkpoints') is not null`;
+
 const TABLES = [
   `create table if not exists hotpath_audit_logs (
     log text primary key, origin text not null, segment_entries integer not null)`,
@@ -46,6 +51,8 @@ export function postgresAuditStore({ client, log = 'default' }: PostgresAuditSto
   return new PostgresAuditStore(client, log);
 }
 
+const UNIQUE_VIOLATION = '23505';
+
 class PostgresAuditStore implements AuditStore {
   readonly #client: PostgresPort;
   readonly #log: string;
@@ -71,7 +78,8 @@ class PostgresAuditStore implements AuditStore {
   }
 
   async open(meta: AuditMeta): Promise<AuditMeta> {
-    for (const table of TABLES) await this.#createOnce(table);
+    const { rows } = await this.#client.query(ARE_MADE, []);
+    if ((rows[0] as { made: number }).made === 0) for (const table of TABLES) await this.#createOnce(table);
     await this.#rows(
       'insert into hotpath_audit_logs (log, origin, segment_entries) values ($1, $2, $3) on conflict do nothing',
       meta.origin,
@@ -86,7 +94,7 @@ class PostgresAuditStore implements AuditStore {
     } catch (error) {
       // Two that create one table at the same time: for one of them it is there already.
       const { code } = error as { code?: string };
-      if (code !== '23505' && code !== '42P07' && code !== 'XX000') throw error;
+      if (code !== UNIQUE_VIOLATION && code !== '42P07' && code !== 'XX000') throw error;
       await this.#client.query(table, []);
     }
   }
@@ -123,34 +131,50 @@ class PostgresAuditStore implements AuditStore {
     return { lines: rows.map(({ leaf, entry }) => `${leaf} ${entry}`), torn: '' };
   }
 
-  async repair(): Promise<void> {
+  async repair(): Promise<number> {
     throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', 'a row of the audit log was changed');
   }
 
   async append(_segment: number, firstIndex: number, lines: readonly string[]): Promise<void> {
-    const leaves = lines.map((line) => line.slice(0, 64));
-    const entries = lines.map((line) => line.slice(65));
-    const written = await this.#rows(
-      `insert into hotpath_audit_entries (log, index, leaf, entry)
-       select $1, $2::bigint + place - 1, leaf, entry
-       from unnest($3::text[], $4::text[]) with ordinality as given (leaf, entry, place)
-       on conflict do nothing returning 1`,
-      firstIndex,
-      leaves,
-      entries,
-    );
-    if (written.length === lines.length) return;
+    if (await this.#insert(firstIndex, lines)) return;
     // An answer that was lost makes us write again what is there; anything else is another writer's.
     const present = await this.#rows<{ leaf: string }>(
       'select leaf from hotpath_audit_entries where log = $1 and index >= $2 and index < $3 order by index',
       firstIndex,
       firstIndex + lines.length,
     );
-    if (present.length === lines.length && present.every(({ leaf }, place) => leaf === leaves[place])) return;
+    const isOurs = present.length > 0 && present.every(({ leaf }, place) => lines[place]?.startsWith(leaf));
+    if (isOurs) {
+      const rest = lines.slice(present.length);
+      if (rest.length === 0 || (await this.#insert(firstIndex + present.length, rest))) return;
+    }
     throw new AuditRejectedError(
       'HOTPATH_AUDIT_CONFLICT',
       `another process writes the audit log '${this.#log}' (at entry ${firstIndex})`,
     );
+  }
+
+  /** Adds all lines or none; `false` when an entry is there already, or the one before them is not. */
+  async #insert(firstIndex: number, lines: readonly string[]): Promise<boolean> {
+    try {
+      const written = await this.#rows(
+        `insert into hotpath_audit_entries (log, index, leaf, entry)
+         select $1, $2::bigint + place - 1, leaf, entry
+         from unnest($3::text[], $4::text[]) with ordinality as given (leaf, entry, place)
+         where $2::bigint = 0
+           or exists (select from hotpath_audit_entries where log = $1 and index = $2::bigint - 1)
+           or exists (select from hotpath_audit_segments where log = $1 and segment = ($2::bigint - 1) / $5::bigint)
+         returning 1`,
+        firstIndex,
+        lines.map((line) => line.slice(0, 64)),
+        lines.map((line) => line.slice(65)),
+        this.#segmentEntries,
+      );
+      return written.length === lines.length;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return false;
+      throw error;
+    }
   }
 
   async seal(segment: number, tree: Buffer): Promise<void> {

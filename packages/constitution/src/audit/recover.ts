@@ -40,11 +40,10 @@ export async function recover({
     }
     const stored = await store.lines(position);
     const isLast = position === segments.length - 1;
-    const { kept, lostBytes } = replay(stored, position * meta.segmentEntries, tree);
-    if (lostBytes > 0) {
+    const { kept, isTorn } = replay(stored, position * meta.segmentEntries, tree);
+    if (isTorn) {
       if (!isLast) throw corrupt(`segment ${position} is cut off in the middle of the log`);
-      await store.repair(position, kept);
-      repairedBytes = lostBytes;
+      repairedBytes = await store.repair(position, kept);
     }
     const full = tree.unsealed(position);
     if (full !== undefined) {
@@ -62,7 +61,7 @@ function replay(
   { lines, torn }: StoredLines,
   firstIndex: number,
   tree: TreeOfSegments,
-): { readonly kept: readonly string[]; readonly lostBytes: number } {
+): { readonly kept: readonly string[]; readonly isTorn: boolean } {
   let good = 0;
   for (const line of lines) {
     const parsed = parseLine(line);
@@ -74,10 +73,10 @@ function replay(
     good++;
   }
   const rest = lines.slice(good);
-  const lost = [...rest, torn].join('\n');
   // A cut-off write leaves a line without an end, and after a loss of power zeros; anything else was changed.
-  if (rest.length > 0 && !lost.includes('\0')) throw corrupt(`entry ${firstIndex + good} was changed`);
-  return { kept: lines.slice(0, good), lostBytes: Buffer.byteLength(lost) };
+  if (rest.length > 0 && ![...rest, torn].some((line) => line.includes('\0')))
+    throw corrupt(`entry ${firstIndex + good} was changed`);
+  return { kept: lines.slice(0, good), isTorn: rest.length > 0 || torn !== '' };
 }
 
 async function heldAgainstCheckpoint(store: AuditStore, tree: TreeOfSegments): Promise<number> {

@@ -38,8 +38,8 @@ export interface AuditReader {
 export interface AuditStore extends AuditReader {
   /** Makes or opens the log for writing; `meta` counts where there is none yet. */
   open(meta: AuditMeta): Promise<AuditMeta>;
-  /** Cuts a torn end off the open segment. */
-  repair(segment: number, lines: readonly string[]): Promise<void>;
+  /** Cuts the open segment's end off behind `lines`; resolves with the number of bytes. */
+  repair(segment: number, lines: readonly string[]): Promise<number>;
   /** Writes lines behind those that are there; after a failure the same lines come again. */
   append(segment: number, firstIndex: number, lines: readonly string[]): Promise<void>;
   /** Keeps the tree of a full segment. */

@@ -2,11 +2,18 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Milliseconds, systemClock } from '@hotpath/core';
 import { readDocument } from '../document.ts';
-import { DriftError } from '../errors.ts';
+import { ConstitutionError, DriftError } from '../errors.ts';
 import { FINGERPRINT_PROFILES, type FingerprintProfile, fingerprint } from '../fingerprint.ts';
 import { differences } from '../internal/differences.ts';
 import { momentMs } from '../internal/versions.ts';
-import { acceptedText, checkPinFile, linesOf, PIN_FILE_NAME, readPinFile } from '../pin-file.ts';
+import {
+  acceptedText,
+  boundMs,
+  checkPinFile,
+  documentLines,
+  PIN_FILE_NAME,
+  readPinFile,
+} from '../pin-file.ts';
 import { pinDocument, rotatePin } from '../pin-rotation.ts';
 import { type CommandResult, UsageError } from './output.ts';
 import type { Flags } from './run.ts';
@@ -56,6 +63,9 @@ export async function computeCommand(operands: readonly string[], flags: Flags):
 export async function checkCommand(operands: readonly string[], flags: Flags): Promise<CommandResult> {
   noOperands('check', operands);
   const { pin } = checkPinFile(flags.pin ?? PIN_FILE_NAME);
+  if (boundMs(pin.until, Number.POSITIVE_INFINITY) <= systemClock.wallTime()) {
+    throw new ConstitutionError('retired');
+  }
   const json = { document: pin.document, fingerprint: pin.fingerprint, hash: pin.hash, version: pin.version };
   return { exitCode: 0, json, text: `${pin.document} is version ${pin.version}, ${pin.fingerprint}` };
 }
@@ -74,7 +84,7 @@ export async function diffCommand(operands: readonly string[], flags: Flags): Pr
       `${pin.document} differs from ${pin.fingerprint}, whose text was not kept`,
     );
   }
-  const found = differences(accepted, linesOf(content, pin.profile));
+  const found = differences(accepted, documentLines(content, pin.profile));
   const lines = found.map(
     ({ kind, line, text }) => `${kind === 'removed' ? '-' : '+'}${line}: ${JSON.stringify(text)}`,
   );
@@ -86,13 +96,15 @@ export async function rotateCommand(operands: readonly string[], flags: Flags): 
   const path = flags.pin ?? PIN_FILE_NAME;
   const leadMs = durationMs('lead', flags.lead);
   const graceMs = durationMs('grace', flags.grace);
+  const nowMs = systemClock.wallTime();
+  const endMs = flags.until === undefined ? undefined : untilMs(flags.until, nowMs + (leadMs ?? 0));
   const pin = rotatePin(
     path,
     {
-      nowMs: systemClock.wallTime(),
+      nowMs,
       ...(leadMs === undefined ? {} : { leadMs }),
       ...(graceMs === undefined ? {} : { graceMs }),
-      ...(flags.until === undefined ? {} : { untilMs: untilMs(flags.until) }),
+      ...(endMs === undefined ? {} : { untilMs: endMs }),
     },
     flags.force === true,
   );
@@ -107,10 +119,13 @@ export async function rotateCommand(operands: readonly string[], flags: Flags): 
   return { exitCode: 0, json: { ...json, previous: before }, text };
 }
 
-function untilMs(text: string): Milliseconds {
+function untilMs(text: string, activeFromMs: Milliseconds): Milliseconds {
+  let endMs: Milliseconds;
   try {
-    return momentMs(text, '--until');
+    endMs = momentMs(text, '--until');
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
+  if (endMs <= activeFromMs) throw new UsageError('--until must be later than the version is stamped');
+  return endMs;
 }

@@ -9,7 +9,7 @@ const USAGE = `hotpath-constitution <command> [options]
   compute <document>       print a document's fingerprint
       --profile raw|text-v1|jcs-v1   default raw
       --write                        pin it: make the pin file, with version 1
-  check                    recompute the pinned document; fails on drift
+  check                    recompute the pinned document; fails on drift, and when its time is over
   diff                     show the lines that differ from the accepted text
   rotate                   pin the document as it is now as the next version
       --lead <time>                  between accepted and stamped, default 0s
@@ -85,7 +85,7 @@ export async function run(args: readonly string[], output: Output): Promise<Exit
   } catch (error) {
     const { message } = error as Error;
     const code = isHotpathError(error) ? error.code : undefined;
-    const exitCode: ExitCode = error instanceof UsageError ? 2 : isFinding(code) ? 1 : 3;
+    const exitCode: ExitCode = error instanceof UsageError ? 2 : FINDINGS.includes(code) ? 1 : 3;
     if (isJson) output.out(JSON.stringify({ ok: false, code: code ?? null, message }));
     else output.error(exitCode === 2 ? `${message}\n\n${USAGE}` : message);
     return exitCode;
@@ -100,6 +100,8 @@ function parse(args: readonly string[]) {
   }
 }
 
-function isFinding(code: string | undefined): boolean {
-  return code === 'HOTPATH_CONSTITUTION_DRIFT' || code === 'HOTPATH_CONSTITUTION_ROLLBACK';
-}
+const FINDINGS: readonly unknown[] = [
+  'HOTPATH_CONSTITUTION_DRIFT',
+  'HOTPATH_CONSTITUTION_ROLLBACK',
+  'HOTPATH_CONSTITUTION_RETIRED',
+];

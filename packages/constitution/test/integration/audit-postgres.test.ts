@@ -1,3 +1,4 @@
+import { seededRandom } from '@hotpath/core';
 import { type PostgresServer, startPostgres } from '@hotpath/testkit';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import {
   type AuditEntry,
   type AuditLog,
   createAuditLog,
+  createConstitution,
   postgresAuditStore,
   verifyAuditLog,
 } from '../../src/index.ts';
@@ -132,6 +134,98 @@ describe('the Postgres store', () => {
     expect(await verify(log)).toMatchObject({ ok: true, size: 11 });
   });
 
+  it('takes all entries of a flush or none, when another writer was at the first of them', async () => {
+    const log = name();
+    const first = await filled(log, 10);
+    const second = await open(log);
+    for (let index = 10; index < 30; index++) second.append({ ...entry(index), who: 'eve' });
+    await first.commit(entry(10));
+    await expect(second.flush()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    await expect(second.close()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    for (let index = 11; index < 20; index++) first.append(entry(index));
+    await first.close();
+    expect(await verify(log)).toMatchObject({ ok: true, size: 20 });
+  });
+
+  it('keeps each entry that was acknowledged, once and without a gap, while four write it at the same time', async () => {
+    const log = name();
+    const acknowledged: string[] = [];
+    const write = async (who: string): Promise<void> => {
+      let audit = await open(log);
+      for (let turn = 0; turn < 40; ) {
+        const what = `${who} ${turn}`;
+        try {
+          await audit.commit({ ...entry(turn), who, what });
+          acknowledged.push(what);
+          turn++;
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+          await audit.close().catch(() => {});
+          audit = await open(log);
+        }
+      }
+      await audit.close();
+    };
+    await Promise.all(['ann', 'bob', 'cid', 'dee'].map(write));
+    const found = await verify(log);
+    expect(found).toMatchObject({ ok: true, size: 160, problems: [] });
+    const audit = await open(log);
+    const kept: string[] = [];
+    for await (const one of audit.entries()) kept.push(one.what);
+    await audit.close();
+    expect(kept.toSorted()).toEqual(acknowledged.toSorted());
+  });
+
+  it('never leaves a gap where the server lost what it had acknowledged', async () => {
+    const log = name();
+    const audit = await filled(log, 10);
+    await pool.query('delete from hotpath_audit_entries where log = $1 and index >= 8', [log]);
+    audit.append(entry(10));
+    await expect(audit.flush()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    await expect(audit.close()).rejects.toMatchObject({ code: 'HOTPATH_AUDIT_CONFLICT' });
+    expect(await verify(log)).toMatchObject({ size: 8 });
+  });
+
+  it('needs no right to make tables once they are made, and waits for no lock on them', async () => {
+    const log = name();
+    await (await filled(log, 3)).close();
+    await pool.query(`drop role if exists writer`);
+    await pool.query(`create role writer`);
+    await pool.query(
+      'grant select, insert on hotpath_audit_logs, hotpath_audit_entries, hotpath_audit_segments, hotpath_audit_checkpoints to writer',
+    );
+    const reader = await pool.connect();
+    const writer = await pool.connect();
+    try {
+      await reader.query('begin');
+      await reader.query('select count(*) from hotpath_audit_segments');
+      await writer.query('set role writer');
+      await writer.query("set lock_timeout = '2s'");
+      const audit = await createAuditLog({ store: postgresAuditStore({ client: writer, log }) });
+      await audit.commit(entry(3));
+      await audit.close();
+    } finally {
+      await reader.query('rollback');
+      reader.release(true);
+      writer.release(true);
+    }
+    expect(await verify(log)).toMatchObject({ ok: true, size: 4 });
+  });
+
+  it('finds its hash whole in the name of a session', async () => {
+    const constitution = createConstitution({ active: 'cdd01ef066bc6cf2' });
+    const client = new pg.Client({
+      connectionString: server.connectionString,
+      application_name: constitution.applicationName('politique générale, version française et intégrale'),
+    });
+    await client.connect();
+    const { rows } = await client.query(
+      'select application_name as name from pg_stat_activity where pid = pg_backend_pid()',
+    );
+    await client.end();
+    expect(rows).toEqual([{ name: 'politique g?n?rale, version fran?aise et int?g/cdd01ef066bc6cf2' }]);
+  });
+
   it('takes an entry as written when only the answer was lost', async () => {
     const log = name();
     let losing = false;
@@ -149,9 +243,10 @@ describe('the Postgres store', () => {
     losing = true;
     for (let index = 0; index < 100; index++) audit.append(entry(index));
     await expect(audit.flush()).rejects.toThrow('connection lost');
+    for (let index = 100; index < 110; index++) audit.append(entry(index));
     await audit.flush();
     await audit.close();
-    expect(await verify(log)).toMatchObject({ ok: true, size: 100 });
+    expect(await verify(log)).toMatchObject({ ok: true, size: 110 });
   });
 
   it('loses nothing while the server is killed and started again', async () => {
@@ -165,6 +260,50 @@ describe('the Postgres store', () => {
     expect(audit.stats()).toMatchObject({ buffered: 0, size: 500 });
     await audit.close();
     expect(await verify(log)).toMatchObject({ ok: true, size: 500 });
+  });
+
+  it('loses nothing that was acknowledged, and doubles nothing, when the server is killed while it appends', async () => {
+    const log = name();
+    const random = seededRandom(11);
+    let audit = await open(log);
+    let acknowledged = 0;
+    for (let round = 0; round < 3; round++) {
+      let isStopping = false;
+      const writing = (async () => {
+        while (!isStopping) {
+          const index = audit.size;
+          await audit.commit(entry(index)).then(
+            () => {
+              acknowledged = index + 1;
+            },
+            // It stays and is tried again.
+            () => new Promise((resolve) => setTimeout(resolve, 20)),
+          );
+        }
+      })();
+      await new Promise((resolve) => setTimeout(resolve, 50 + random() * 100));
+      await server.kill();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const sure = acknowledged;
+      await server.start();
+      if (round === 1) {
+        // What was not acknowledged may be lost with its process.
+        isStopping = true;
+        await writing;
+        await audit.close().catch(() => {});
+        audit = await open(log);
+        expect(audit.size).toBeGreaterThanOrEqual(sure);
+      } else {
+        while (acknowledged < sure + 5) await new Promise((resolve) => setTimeout(resolve, 10));
+        isStopping = true;
+        await writing;
+      }
+    }
+    await audit.flush();
+    await audit.close();
+    const found = await verify(log);
+    expect(found).toMatchObject({ ok: true, size: audit.size, problems: [] });
+    expect(found.size).toBeGreaterThanOrEqual(acknowledged);
   });
 
   it('refuses a client without query', () => {

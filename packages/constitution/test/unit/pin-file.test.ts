@@ -1,10 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createVirtualClock } from '@hotpath/core/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { checkPinFile, createConstitution, fingerprint, readPinFile } from '../../src/index.ts';
 
+const WHOLE_OTHER = fingerprint('another');
 const TEXT = 'Article 1\n        \nAll are heard.\nArticle 2\nNothing is hidden.\n';
 
 let folder: string;
@@ -90,6 +92,63 @@ describe('the pin file', () => {
     expect((await cli('diff', '--pin', pin)).code).toBe(1);
   });
 
+  it('names the line of bytes that are no text, and says what changed in them', async () => {
+    const content = Buffer.from('one\ntwo \xff\nthree\n', 'latin1');
+    writeFileSync(documentPath, content);
+    await cli('compute', documentPath, '--write', '--pin', pin);
+    content[8] = 0xfe;
+    writeFileSync(documentPath, content);
+    expect(() => checkPinFile(pin)).toThrow(/first difference in line 2$/);
+    expect((await json('diff', '--pin', pin)).found.differences).toHaveLength(2);
+  });
+
+  it('keeps one copy for each of two pin files in a folder', async () => {
+    const other = join(folder, 'rules.lock.json');
+    const rules = join(folder, 'rules.md');
+    writeFileSync(rules, 'Rule 1\nRule 2\n');
+    await cli('compute', documentPath, '--write', '--pin', pin);
+    await cli('compute', rules, '--write', '--pin', other);
+    writeFileSync(documentPath, TEXT.replace('Article 2', 'Article II'));
+    writeFileSync(rules, 'Rule 1\nRule II\n');
+    expect(() => checkPinFile(pin)).toThrow(/first difference in line 4$/);
+    expect(() => checkPinFile(other)).toThrow(/first difference in line 2$/);
+  });
+
+  it('fails the check when the pinned version is over, and takes no end before the beginning', async () => {
+    await cli('compute', documentPath, '--write', '--pin', pin);
+    writeFileSync(pin, JSON.stringify({ ...readPinFile(pin), until: '2020-01-01T00:00:00Z' }));
+    expect(await json('check', '--pin', pin)).toMatchObject({
+      code: 1,
+      found: { code: 'HOTPATH_CONSTITUTION_RETIRED' },
+    });
+    const constitution = createConstitution({ pinFile: pin });
+    expect(constitution.check(constitution.active)).toBe('retired');
+    constitution.close();
+    writeFileSync(documentPath, 'another\n');
+    expect((await cli('rotate', '--pin', pin, '--until', '2020-01-01')).code).toBe(2);
+    expect((await cli('rotate', '--pin', pin, '--lead', '1h', '--until', '2999-01-01')).code).toBe(0);
+    expect(readPinFile(pin).until).toBe('2999-01-01T00:00:00.000Z');
+  });
+
+  it('never goes back to a version whose lead a later one overtook', async () => {
+    await cli('compute', documentPath, '--write', '--pin', pin);
+    writeFileSync(documentPath, 'second\n');
+    await cli('rotate', '--pin', pin, '--lead', '1h');
+    writeFileSync(documentPath, 'third\n');
+    await cli('rotate', '--pin', pin);
+    const start = Date.now();
+    const clock = createVirtualClock();
+    const constitution = createConstitution({
+      pinFile: pin,
+      clock: { ...clock, wallTime: () => start + clock.now() },
+    });
+    await clock.advance(2_000);
+    expect(constitution.version).toBe(3);
+    await clock.advance(2 * 3_600_000);
+    expect(constitution.version).toBe(3);
+    constitution.close();
+  });
+
   it('shows the lines that differ', async () => {
     await cli('compute', documentPath, '--write', '--pin', pin);
     expect(await json('diff', '--pin', pin)).toEqual({
@@ -156,6 +215,9 @@ describe('the pin file', () => {
       { ...good, previous: [null] },
       { ...good, previous: [{ ...good, version: 0 }] },
       { ...good, previous: [good] },
+      { ...good, previous: [{ ...good, hash: WHOLE_OTHER.short, fingerprint: String(WHOLE_OTHER) }] },
+      { ...good, acceptFrom: '2026-02-01', until: '2026-01-01' },
+      { ...good, acceptFrom: '2026-02-01', activeFrom: '2026-01-01' },
     ];
     for (const content of wrong) {
       writeFileSync(pin, JSON.stringify(content));

@@ -183,6 +183,21 @@ describe('verifyAuditLog', () => {
     rmSync(own, { recursive: true });
   });
 
+  it('can not be fooled by bytes that are no UTF-8 and read as the text that was there', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'hotpath-utf8-'));
+    const log = await createAuditLog({ directory: own });
+    log.append({ who: 'Ã(', what: 'a', decision: 'b', fingerprint: 'f' });
+    await log.flush();
+    const name = join(own, 'segment-000000.log');
+    const content = readFileSync(name);
+    // 0xc3 0x83 is Ã; 0xc3 alone is Ã only in another encoding.
+    const place = content.indexOf(0x83);
+    writeFileSync(name, Buffer.concat([content.subarray(0, place), content.subarray(place + 1)]));
+    expect((await verifyAuditLog(own)).problems).toMatchObject([{ kind: 'altered', index: 0 }]);
+    await log.close();
+    rmSync(own, { recursive: true });
+  });
+
   it('is what the command line says and exits with', async () => {
     const key = path('key.pem');
     writeFileSync(key, publicKey.export({ type: 'spki', format: 'pem' }));
