@@ -72,8 +72,10 @@ export function createBinding(options: BindingOptions): Binding {
   const maxRemembered = read.integer('maxRemembered', 100_000, { min: 1 });
   const clock = read.object<Clock>('clock', systemClock, ['wallTime']);
   read.end();
-  /** When each signature may be forgotten; in the order in which they came. */
-  const remembered = new Map<string, Milliseconds>();
+  /** When each number may be forgotten; in the order in which they came. */
+  const remembered = new Map<string, { readonly timeMs: Milliseconds; readonly untilMs: Milliseconds }>();
+  /** The newest time of what was forgotten: when the clock is set back, it must not count again. */
+  let forgottenUpToMs = Number.NEGATIVE_INFINITY;
 
   const signed = (text: string): Buffer =>
     key.type === 'secret'
@@ -87,9 +89,10 @@ export function createBinding(options: BindingOptions): Binding {
   };
 
   const forget = (nowMs: Milliseconds): void => {
-    for (const [signature, untilMs] of remembered) {
+    for (const [nonce, { timeMs, untilMs }] of remembered) {
       if (untilMs >= nowMs) return;
-      remembered.delete(signature);
+      remembered.delete(nonce);
+      forgottenUpToMs = Math.max(forgottenUpToMs, timeMs);
     }
   };
 
@@ -109,13 +112,14 @@ export function createBinding(options: BindingOptions): Binding {
       // Spare bits of the last digit would give one signature several texts.
       if (signature.toString('base64url') !== text) return 'malformed';
       const nowMs = clock.wallTime();
-      if (Math.abs(nowMs - Number(time)) > windowMs) return 'stale';
+      const timeMs = Number(time);
+      if (Math.abs(nowMs - timeMs) > windowMs || timeMs <= forgottenUpToMs) return 'stale';
       if (!isGenuine(signedText(content, time, nonce), signature)) return 'forged';
       forget(nowMs);
       if (remembered.has(nonce)) return 'replayed';
       if (remembered.size >= maxRemembered) return 'full';
       // A time ahead of ours stays valid for longer than one behind it; this covers both.
-      remembered.set(nonce, nowMs + 2 * windowMs);
+      remembered.set(nonce, { timeMs, untilMs: nowMs + 2 * windowMs });
       return 'ok';
     },
   };

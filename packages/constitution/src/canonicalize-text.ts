@@ -1,3 +1,4 @@
+import { describe } from '@hotpath/core';
 import { canonicalize } from './canonicalize.ts';
 import { CanonicalJsonError } from './errors.ts';
 import { duplicateKey } from './internal/duplicate-key.ts';
@@ -13,8 +14,12 @@ import { duplicateKey } from './internal/duplicate-key.ts';
  *
  * @throws CanonicalJsonError (HOTPATH_CANONICAL_JSON) when it is no JSON text, repeats a key, or
  * holds what can't be carried: a lone surrogate, a number beyond the range of a double.
+ * @throws TypeError when it is neither text nor bytes.
  */
 export function canonicalizeText(json: string | Uint8Array): string {
+  if (typeof json !== 'string' && !(json instanceof Uint8Array)) {
+    throw new TypeError(`canonicalizeText: the JSON must be a text or bytes, got ${describe(json)}`);
+  }
   const text = typeof json === 'string' ? json : decode(json);
   let value: unknown;
   try {

@@ -25,8 +25,10 @@ const DECLINED = Symbol('declined');
  * holes in arrays, and objects that are neither plain nor have `toJSON` (`Map`, typed arrays, …).
  */
 export function canonicalize(value: unknown): string {
-  // JSON.stringify would call it on what was already checked.
-  if ('toJSON' in Array.prototype) return canonicalizeCarefully(value);
+  // JSON.stringify would call the one on what was already checked; the other's names can't be assigned when it is frozen.
+  if ('toJSON' in Array.prototype || !Object.isExtensible(Object.prototype)) {
+    return canonicalizeCarefully(value);
+  }
   const sorted = sortedCopy(value, 0);
   if (sorted === DECLINED) return canonicalizeCarefully(value);
   const text = JSON.stringify(sorted);
@@ -50,6 +52,7 @@ function sortedCopy(value: unknown, depth: number): unknown {
   if (value === null) return null;
   if (depth === QUICK_DEPTH) return DECLINED;
   if (Array.isArray(value)) {
+    if ((value as { toJSON?: unknown }).toJSON !== undefined) return DECLINED;
     const length = value.length;
     const copy: unknown[] = [];
     for (let index = 0; index < length; index++) {

@@ -1,5 +1,5 @@
 import { AbortedError, type Clock, eventChannel, type Milliseconds, type TimerHandle } from '@hotpath/core';
-import { ConstitutionError, DriftError } from './errors.ts';
+import { ConstitutionError } from './errors.ts';
 import { parseFingerprint } from './fingerprint.ts';
 import {
   FINGERPRINT_HEADER,
@@ -9,6 +9,7 @@ import {
   putHeader,
 } from './internal/headers.ts';
 import { ABSENT, BLOCKED, type Place, putAt, valueAt } from './internal/place.ts';
+import { byNumber, rotated, type Versions } from './internal/rotation.ts';
 import {
   activeAt,
   nextChange,
@@ -20,7 +21,6 @@ import {
 import {
   type ConstitutionMode,
   type ConstitutionOptions,
-  MAX_VERSIONS,
   type RotateOptions,
   resolveConstitutionOptions,
   resolveRotateOptions,
@@ -40,10 +40,12 @@ import type { ConstitutionStats, RefusedEvent, RotatedEvent } from './stats.ts';
 export type CheckResult = 'ok' | 'missing' | 'malformed' | 'unknown' | 'retired' | 'not-yet-valid';
 
 const refused = eventChannel<RefusedEvent>('constitution', 'refused');
-const rotated = eventChannel<RotatedEvent>('constitution', 'rotated');
+const becameActive = eventChannel<RotatedEvent>('constitution', 'rotated');
 
 /** Equals no value that a caller can send. */
 const NOTHING: unique symbol = Symbol('no accepted active hash');
+
+const MAX_APPLICATION_NAME = 63;
 
 /** The wall clock may be set: no wait for a window is trusted for longer than this. */
 const LONGEST_WAIT_MS = 60_000;
@@ -58,7 +60,7 @@ export class Constitution {
   readonly mode: ConstitutionMode;
   readonly #clock: Clock;
   readonly #messageField: Place;
-  readonly #versions: Map<string, Version>;
+  #versions: Versions;
   readonly #states = new Map<string, VersionState>();
   #active: Version;
   #okHash: string | typeof NOTHING = NOTHING;
@@ -96,7 +98,7 @@ export class Constitution {
 
   /** Every version that is known here, by number. */
   get versions(): readonly Version[] {
-    return [...this.#versions.values()].sort((a, b) => a.version - b.version);
+    return byNumber(this.#versions);
   }
 
   /** Checks a short hash as it came, of whatever type. Never throws; allocates nothing when it is accepted. */
@@ -193,12 +195,10 @@ export class Constitution {
     return `${this.#active.hash}:${key}`;
   }
 
-  /** An `application_name` for Postgres with the hash in it, cut to the 63 bytes that Postgres keeps. */
+  /** An `application_name` for Postgres with the hash in it: cut to the 63 bytes, and of the characters, that Postgres keeps. */
   applicationName(name: string): string {
     const suffix = `/${this.#active.hash}`;
-    let kept = name;
-    while (Buffer.byteLength(kept) + suffix.length > 63) kept = [...kept].slice(0, -1).join('');
-    return kept + suffix;
+    return name.replaceAll(/[^ -~]/gu, '?').slice(0, MAX_APPLICATION_NAME - suffix.length) + suffix;
   }
 
   /**
@@ -210,60 +210,13 @@ export class Constitution {
    *
    * @throws DriftError (HOTPATH_CONSTITUTION_ROLLBACK) when the version would not go up; `force` allows it.
    * @throws AbortedError (HOTPATH_CONSTITUTION_CLOSED) after `close()`.
-   * @throws TypeError or RangeError when an option is wrong.
+   * @throws TypeError or RangeError when an option is wrong, or two versions would share a short hash.
    */
   rotate(options: RotateOptions): void {
     if (this.#isClosed) throw new AbortedError('HOTPATH_CONSTITUTION_CLOSED', 'the constitution is closed');
     const nowMs = this.#clock.wallTime();
-    const { to, version, acceptFromMs, activateAtMs, graceMs, untilMs, force } = resolveRotateOptions(
-      options,
-      nowMs,
-    );
-    const known = this.#versions.get(to.hash);
-    const newest = Math.max(...this.versions.map((other) => other.version));
-    const number = version ?? (known === undefined ? newest + 1 : known.version);
-    if (!force && number <= this.#newestActivated(to.hash)) {
-      throw new DriftError(
-        'HOTPATH_CONSTITUTION_ROLLBACK',
-        `versions only go up: version ${number} would follow a version that is as new or newer`,
-      );
-    }
-    for (const other of this.#versions.values()) {
-      if (other.hash === to.hash || other.activeFromMs > activateAtMs) continue;
-      const graceEndMs = Math.min(other.untilMs, activateAtMs + graceMs);
-      this.#versions.set(other.hash, { ...other, untilMs: graceEndMs });
-    }
-    this.#versions.delete(to.hash);
-    this.#versions.set(to.hash, {
-      version: number,
-      hash: to.hash,
-      fingerprint: to.fingerprint ?? known?.fingerprint,
-      fromMs: Math.min(acceptFromMs, activateAtMs),
-      activeFromMs: activateAtMs,
-      untilMs,
-    });
-    this.#forgetOldest();
+    this.#versions = rotated(this.#versions, resolveRotateOptions(options, nowMs), nowMs);
     this.#advance();
-  }
-
-  #newestActivated(exceptHash: string): number {
-    let newest = 0;
-    for (const { hash, version, activeFromMs } of this.#versions.values()) {
-      if (hash !== exceptHash && activeFromMs !== Number.POSITIVE_INFINITY)
-        newest = Math.max(newest, version);
-    }
-    return newest;
-  }
-
-  #forgetOldest(): void {
-    const nowMs = this.#clock.wallTime();
-    for (const version of this.versions) {
-      if (this.#versions.size <= MAX_VERSIONS) return;
-      if (stateAt(version, nowMs) === 'retired') this.#versions.delete(version.hash);
-    }
-    if (this.#versions.size > MAX_VERSIONS) {
-      throw new RangeError(`rotate: more than ${MAX_VERSIONS} versions would be accepted or planned at once`);
-    }
   }
 
   stats(): ConstitutionStats {
@@ -324,8 +277,8 @@ export class Constitution {
     this.#okHash = this.#states.get(this.#active.hash) === 'ok' ? this.#active.hash : NOTHING;
     if (before.hash !== this.#active.hash) {
       this.#rotations++;
-      if (rotated.hasSubscribers) {
-        rotated.publish({ from: before.hash, to: this.#active.hash, version: this.#active.version });
+      if (becameActive.hasSubscribers) {
+        becameActive.publish({ from: before.hash, to: this.#active.hash, version: this.#active.version });
       }
     }
     const waitMs: Milliseconds = nextChange(this.#versions.values(), nowMs) - nowMs;

@@ -41,7 +41,7 @@ export function constitutionMiddleware(given: ConstitutionExpressOptions): Const
       return next();
     }
     const result = checkInbound(options, request.headers, (request as { body?: unknown }).body);
-    // A refusal is not stamped: whoever guesses must not learn what was expected.
+    // A refusal is not stamped: it must not hand its caller the hash to come back with.
     if (result !== 'ok' && constitution.mode === 'enforce') {
       const text = refusalText(result);
       response.statusCode = 403;

@@ -61,7 +61,7 @@ export const constitutionPlugin: FastifyPluginCallback<ConstitutionFastifyOption
   };
 
   const settle = (result: CheckResult, reply: FastifyReply, next: () => void): void => {
-    // A refusal is not stamped: whoever guesses must not learn what was expected.
+    // A refusal is not stamped: it must not hand its caller the hash to come back with.
     if (result !== 'ok' && constitution.mode === 'enforce') {
       reply.code(403).header('content-type', REFUSAL_TYPE).send(refusalText(result));
       return;

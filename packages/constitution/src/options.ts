@@ -118,9 +118,10 @@ export function resolveConstitutionOptions(options: ConstitutionOptions): Resolv
   }
   const versions = [
     activeVersion(given.active, version, given.until),
-    ...acceptedVersions(given.accepted, given.until !== undefined),
+    ...acceptedVersions(given.accepted, given.until !== undefined).sort(byTakeOver),
   ];
   refuseRepeats(versions);
+  refuseFalls(versions);
   if (given.document !== undefined) {
     const current = activeAt(versions, clock.wallTime()) as Version;
     const newest = versions.reduce((one, other) => (other.version > one.version ? other : one));
@@ -185,6 +186,22 @@ function refuseRepeats(versions: readonly Version[]): void {
   }
 }
 
+function byTakeOver(a: Version, b: Version): number {
+  if (a.activeFromMs === b.activeFromMs) return a.version - b.version;
+  return a.activeFromMs < b.activeFromMs ? -1 : 1;
+}
+
+function refuseFalls(versions: readonly Version[]): void {
+  let newest = 0;
+  for (const { version, activeFromMs } of versions) {
+    if (version === 0 || activeFromMs === Number.POSITIVE_INFINITY) continue;
+    if (version <= newest) {
+      throw new RangeError(`${OWNER}: version ${version} would take over from version ${newest}`);
+    }
+    newest = version;
+  }
+}
+
 function endMs(until: unknown, where: string): Milliseconds {
   return until === 'never' ? Number.POSITIVE_INFINITY : momentMs(until, where);
 }
@@ -217,7 +234,7 @@ function resolveDocument(document: unknown): DocumentSource {
   };
 }
 
-interface ResolvedRotateOptions {
+export interface ResolvedRotateOptions {
   readonly to: { readonly hash: string; readonly fingerprint: string | undefined };
   readonly version: number | undefined;
   readonly acceptFromMs: Milliseconds;

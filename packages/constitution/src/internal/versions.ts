@@ -13,7 +13,7 @@ export interface Version {
   readonly fingerprint: string | undefined;
   /** From then on it is accepted. */
   readonly fromMs: Milliseconds;
-  /** From then on it is the one that is stamped, until a later one is. Infinity: never. */
+  /** From then on it is the one that is stamped, until one that was planned later is. Infinity: never. */
   readonly activeFromMs: Milliseconds;
   /** From then on it is retired. */
   readonly untilMs: Milliseconds;
@@ -26,17 +26,10 @@ export function stateAt(version: Version, nowMs: Milliseconds): VersionState {
   return nowMs < version.untilMs ? 'ok' : 'retired';
 }
 
-/** The version that took over last; of two at the same moment the newer one. */
+/** The version that is stamped: of those whose time has come the one that was planned last. */
 export function activeAt(versions: Iterable<Version>, nowMs: Milliseconds): Version | undefined {
   let active: Version | undefined;
-  for (const candidate of versions) {
-    if (candidate.activeFromMs > nowMs) continue;
-    const isLater =
-      active === undefined ||
-      candidate.activeFromMs > active.activeFromMs ||
-      (candidate.activeFromMs === active.activeFromMs && candidate.version > active.version);
-    if (isLater) active = candidate;
-  }
+  for (const candidate of versions) if (candidate.activeFromMs <= nowMs) active = candidate;
   return active;
 }
 

@@ -45,6 +45,19 @@ describe('a binding', () => {
     expect(binding.verify(value, content)).toBe('stale');
   });
 
+  it('does not count twice when the clock jumped ahead and back', () => {
+    const clock = createVirtualClock();
+    const binding = createBinding({ key: secret, windowMs: 1_000, clock });
+    const value = binding.make(content);
+    expect(binding.verify(value, content)).toBe('ok');
+    clock.shiftWallTime(60_000);
+    expect(binding.verify(binding.make(content), content)).toBe('ok');
+    clock.shiftWallTime(-60_000);
+    expect(binding.verify(value, content)).toBe('stale');
+    clock.shiftWallTime(1);
+    expect(binding.verify(binding.make(content), content)).toBe('ok');
+  });
+
   it('admits no more than it can remember, and goes on when that is over', () => {
     const clock = createVirtualClock();
     const binding = createBinding({ key: secret, windowMs: 1_000, maxRemembered: 2, clock });

@@ -67,7 +67,7 @@ describe('rotation', () => {
     expect(events).toEqual([{ from: OLD.short, to: NEW.short, version: 2 }]);
   });
 
-  it('lets versions only go up, unless forced', async () => {
+  it('lets versions only go up, unless forced', () => {
     const clock = createVirtualClock();
     const constitution = createConstitution({ active: OLD, version: 5, clock });
     const rollback = expect.objectContaining({ code: 'HOTPATH_CONSTITUTION_ROLLBACK' });
@@ -77,10 +77,55 @@ describe('rotation', () => {
     expect(constitution.version).toBe(6);
     expect(() => constitution.rotate({ to: OLD })).toThrow(rollback);
     expect(constitution.active).toBe(NEW.short);
-    await clock.advance(1);
     constitution.rotate({ to: OLD, force: true });
     expect([constitution.active, constitution.version]).toEqual([OLD.short, 5]);
     expect(constitution.check(NEW.short)).toBe('ok');
+  });
+
+  it('stamps a forced version at once, in whichever millisecond', () => {
+    const constitution = createConstitution({ active: OLD, clock: createVirtualClock() });
+    constitution.rotate({ to: NEW });
+    constitution.rotate({ to: OLD, force: true });
+    expect([constitution.active, constitution.version]).toEqual([OLD.short, 1]);
+  });
+
+  it('stamps a version whose moment is past already', () => {
+    const clock = createVirtualClock();
+    const constitution = createConstitution({ active: OLD, clock });
+    constitution.rotate({ to: NEW });
+    constitution.rotate({ to: NEXT, activateAt: clock.wallTime() - MINUTE });
+    expect([constitution.active, constitution.version]).toEqual([NEXT.short, 3]);
+  });
+
+  it('never goes back to a version that was planned before and for later', async () => {
+    const clock = createVirtualClock();
+    const constitution = createConstitution({ active: OLD, clock });
+    constitution.rotate({ to: NEW, activateAt: clock.wallTime() + 10 * MINUTE, graceMs: MINUTE });
+    constitution.rotate({ to: NEXT, activateAt: clock.wallTime() + 5 * MINUTE, graceMs: MINUTE });
+    await clock.advance(5 * MINUTE);
+    expect([constitution.active, constitution.check(NEW.short)]).toEqual([NEXT.short, 'ok']);
+    await clock.advance(10 * MINUTE);
+    expect([constitution.active, constitution.check(NEW.short)]).toEqual([NEXT.short, 'retired']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('changes nothing when it is refused', () => {
+    const clock = createVirtualClock();
+    const accepted = Array.from({ length: 999 }, (_, index) => ({
+      fingerprint: fingerprint(`accepted ${index}`),
+      until: 'never' as const,
+    }));
+    const constitution = createConstitution({ active: OLD, accepted, clock });
+    const before = constitution.versions;
+    expect(() => constitution.rotate({ to: NEW })).toThrow('more than 1000 versions');
+    const twin = NEW.toString().replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+    const known = createConstitution({ active: NEW, clock });
+    expect(() => known.rotate({ to: twin, version: 2 })).toThrow('of another version');
+    expect([constitution.versions, constitution.active, known.fingerprint]).toEqual([
+      before,
+      OLD.short,
+      NEW.toString(),
+    ]);
   });
 
   it('never lengthens an end that was said before', () => {
