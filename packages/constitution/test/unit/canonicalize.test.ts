@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CanonicalJsonError, canonicalize, canonicalizeText } from '../../src/index.ts';
@@ -14,6 +15,7 @@ function double(hex: string): number {
   return Buffer.from(hex, 'hex').readDoubleBE();
 }
 
+/** RFC 8785, appendix B: every row that has a JSON text. */
 const NUMBERS: readonly (readonly [hex: string, text: string])[] = [
   ['0000000000000000', '0'],
   ['8000000000000000', '0'],
@@ -41,6 +43,7 @@ const NUMBERS: readonly (readonly [hex: string, text: string])[] = [
   ['43143ff3c1cb0959', '1424953923781206.2'],
 ];
 
+/** RFC 8785 §3.2.2 (text) and §3.2.4 (bytes). */
 const RFC_TEXT = String.raw`{
   "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
   "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
@@ -50,6 +53,27 @@ const RFC_BYTES =
   '7b226c69746572616c73223a5b6e756c6c2c747275652c66616c73655d2c226e756d62657273223a' +
   '5b3333333333333333332e333333333333332c31652b33302c342e352c302e3030322c31652d32375d' +
   '2c22737472696e67223a22e282ac245c75303030665c6e4127425c225c5c5c5c5c222f227d';
+
+/** The test data of the RFC's authors: github.com/cyberphone/json-canonicalization, testdata/input and output. */
+const AUTHORS: readonly (readonly [name: string, input: string, output: string])[] = [
+  ['arrays', '[56, {"d": true, "10": null, "1": [ ]}]', '[56,{"1":[],"10":null,"d":true}]'],
+  [
+    'french',
+    '{"peach": "This sorting order", "péché": "is wrong according to French", "pêche": "but canonicalization MUST", "sin": "ignore locale"}',
+    '{"peach":"This sorting order","péché":"is wrong according to French","pêche":"but canonicalization MUST","sin":"ignore locale"}',
+  ],
+  [
+    'structures',
+    '{"1": {"f": {"f": "hi","F": 5} ,"\\n": 56.0}, "10": { }, "": "empty", "a": { }, "111": [ {"e": "yes","E": "no" } ], "A": { }}',
+    '{"":"empty","1":{"\\n":56,"f":{"F":5,"f":"hi"}},"10":{},"111":[{"E":"no","e":"yes"}],"A":{},"a":{}}',
+  ],
+  ['unicode', '{"Unnormalized Unicode":"A\\u030a"}', '{"Unnormalized Unicode":"A\u030a"}'],
+  [
+    'weird',
+    '{"\\u20ac": "Euro Sign", "\\r": "Carriage Return", "\\u000a": "Newline", "1": "One", "\\u0080": "Control\\u007f", "\\ud83d\\ude02": "Smiley", "\\u00f6": "Latin Small Letter O With Diaeresis", "\\ufb33": "Hebrew Letter Dalet With Dagesh", "</script>": "Browser Challenge"}',
+    '{"\\n":"Newline","\\r":"Carriage Return","1":"One","</script>":"Browser Challenge","\u0080":"Control\u007f","ö":"Latin Small Letter O With Diaeresis","€":"Euro Sign","\u{1f602}":"Smiley","\ufb33":"Hebrew Letter Dalet With Dagesh"}',
+  ],
+];
 
 afterEach(() => {
   Reflect.deleteProperty(Object.prototype, 'toJSON');
@@ -69,6 +93,11 @@ function problemOf(value: unknown): string {
 describe('canonicalize', () => {
   it('gives the bytes of the example of RFC 8785', () => {
     expect(Buffer.from(canonicalizeText(RFC_TEXT)).toString('hex')).toBe(RFC_BYTES);
+  });
+
+  it.each(AUTHORS)("gives the output of the RFC's authors for %s", (_, input, output) => {
+    expect(canonicalizeText(input)).toBe(output);
+    expect(canonicalize(JSON.parse(input))).toBe(output);
   });
 
   it('sorts the keys of the example of RFC 8785 by UTF-16 code units', () => {
@@ -98,7 +127,7 @@ describe('canonicalize', () => {
   });
 
   it.each(['7fffffffffffffff', '7ff0000000000000', 'fff0000000000000'])(
-    'refuses the double %s of the number table of RFC 8785',
+    'refuses the double %s, which the number table of RFC 8785 has no text for',
     (hex) => {
       expect(problemOf({ a: [double(hex)] })).toMatch(/^\$\.a\[0\] is /);
     },
@@ -173,6 +202,25 @@ describe('canonicalize', () => {
     const given = { b: new Date(0), a: { toJSON: (key: string) => ({ key, c: 1, b: 2 }) } };
     expect(canonicalize(given)).toBe('{"a":{"b":2,"c":1,"key":"a"},"b":"1970-01-01T00:00:00.000Z"}');
     expect(canonicalize({ toJSON: 'data' })).toBe('{"toJSON":"data"}');
+  });
+
+  it('calls the toJSON of an array, at whatever depth', () => {
+    const given = Object.assign([1], { toJSON: () => ({ b: 1, a: 2 }) });
+    let deep: unknown = given;
+    for (let level = 0; level < 100; level++) deep = [deep];
+    expect(canonicalize([given])).toBe('[{"a":2,"b":1}]');
+    expect(canonicalize(deep)).toBe(`${'['.repeat(100)}{"a":2,"b":1}${']'.repeat(100)}`);
+  });
+
+  it('writes names that a frozen Object.prototype has', () => {
+    const script = `
+      const { canonicalize } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)});
+      Object.freeze(Object.prototype);
+      process.stdout.write(canonicalize({ toString: 2, constructor: 1 }));`;
+    const text = execFileSync(process.execPath, ['--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+    });
+    expect(text).toBe('{"constructor":1,"toString":2}');
   });
 
   it('is not led astray by a polluted prototype', () => {
@@ -252,6 +300,12 @@ describe('canonicalizeText', () => {
 
   it('refuses an escaped lone surrogate', () => {
     expect(() => canonicalizeText('["\\ud83d"]')).toThrow('$[0] holds a lone surrogate');
+  });
+
+  it('refuses what is neither text nor bytes, by name', () => {
+    expect(() => canonicalizeText({} as never)).toThrow(
+      new TypeError('canonicalizeText: the JSON must be a text or bytes, got an object'),
+    );
   });
 
   it('reads UTF-8 bytes, and refuses what is none or begins with a byte order mark', () => {

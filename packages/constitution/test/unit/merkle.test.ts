@@ -9,7 +9,7 @@ import {
   verifyInclusion,
 } from '../../src/audit/proofs.ts';
 
-/** The leaves and roots that Certificate Transparency's own implementations are tested with. */
+/** The leaves, roots and proofs that Certificate Transparency's implementations share (github.com/transparency-dev/merkle, testonly/constants.go and cmd/proofgen). */
 const LEAVES = ['', '\x00', '\x10', '\x20\x21', '\x30\x31', '@ABC', 'PQRSTUVW', '`abcdefghijklmno'];
 const ROOTS = [
   'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
@@ -21,6 +21,32 @@ const ROOTS = [
   '76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef',
   'ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c',
   '5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328',
+];
+
+const NODES = {
+  leaf1: '96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7',
+  leaf4: 'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b',
+  leaf6: 'b08693ec2e721597130641e8211e7eedccb4c26413963eee6c1e2ed16ffb1a5f',
+  leaves2to3: '5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e',
+  leaves4to5: '0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a',
+  leaves6to7: 'ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0',
+  leaves4to7: '6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4',
+} as const;
+/** Index, size, path. Theirs count entries from 1. */
+const INCLUSIONS: readonly (readonly [number, number, readonly string[]])[] = [
+  [0, 1, []],
+  [0, 8, [NODES.leaf1, NODES.leaves2to3, NODES.leaves4to7]],
+  [5, 8, [NODES.leaf4, NODES.leaves6to7, ROOTS[4] as string]],
+  [2, 3, [ROOTS[2] as string]],
+  [1, 5, [ROOTS[1] as string, NODES.leaves2to3, NODES.leaf4]],
+];
+/** Smaller size, larger size, path. */
+const CONSISTENCIES: readonly (readonly [number, number, readonly string[]])[] = [
+  [1, 1, []],
+  [1, 8, [NODES.leaf1, NODES.leaves2to3, NODES.leaves4to7]],
+  [6, 8, [NODES.leaves4to5, NODES.leaves6to7, ROOTS[4] as string]],
+  [2, 5, [NODES.leaves2to3, NODES.leaf4]],
+  [6, 7, [NODES.leaves4to5, NODES.leaf6, ROOTS[4] as string]],
 ];
 
 /** RFC 6962 §2.1, as it is written there. */
@@ -52,6 +78,20 @@ describe('the Merkle tree', () => {
       expect(rootOf(LEAVES.slice(0, index + 1)).toString('hex')).toBe(ROOTS[index + 1]);
     }
     for (const [size, root] of ROOTS.entries()) expect(tree.root(size).toString('hex')).toBe(root);
+  });
+
+  it('makes the proofs that other implementations make', async () => {
+    const tree = new MerkleTree();
+    for (const leaf of LEAVES) tree.append(leafHash(leaf));
+    for (const [index, size, path] of INCLUSIONS) {
+      expect(await hexes(tree, inclusionRanges(index, size))).toEqual(path);
+      const proof = { index, size, leaf: leafHash(LEAVES[index] as string), path };
+      expect(verifyInclusion(proof, ROOTS[size] as string)).toBe(true);
+    }
+    for (const [from, to, path] of CONSISTENCIES) {
+      expect(await hexes(tree, consistencyRanges(from, to))).toEqual(path);
+      expect(verifyConsistency({ from, to, path }, ROOTS[from] as string, ROOTS[to] as string)).toBe(true);
+    }
   });
 
   it('agrees with the recursive definition at every size', () => {
