@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 /**
  * What the limiter needs of a Redis client; an `ioredis` `Redis` or `Cluster` fits as it is.
@@ -10,12 +10,16 @@ export interface RedisScriptPort {
   eval(script: string, numberOfKeys: number, ...keysAndArguments: (string | number)[]): Promise<unknown>;
 }
 
+const RETURN_NAME_LENGTH = 12;
+const KEPT_RETURNS = 16;
+
 /**
  * A leaky bucket on the server's clock, in one string key: its level in units and the time of that level
  * in microseconds. A level is small, so its fractions stay exact where a timestamp's would not.
  *
- * KEYS[1] the bucket. ARGV: units per microsecond, burst, units that come back, units to lease at most,
- * then one cost a call. What is stored and was not written by it counts as nothing. First the calls are served, in order, each wholly or not at all; of what is then
+ * KEYS[1] the bucket. ARGV: units per microsecond, burst, units that come back, units to lease at most, what
+ * names this return, then one cost a call. The latest returns are kept with the level: a driver that lost its
+ * connection before the answer sends them again, and they must not count twice. What is stored and was not written by it counts as nothing. First the calls are served, in order, each wholly or not at all; of what is then
  * left a quarter may be leased, so that near exhaustion nobody takes from the others what it may not need.
  * Returns a digit a call (1 allowed, 0 refused), the units leased, and the level.
  */
@@ -23,34 +27,39 @@ const SOURCE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local level = 0
+local level, seen = 0, ''
 local stored = redis.call('GET', KEYS[1])
 if stored then
-  local storedLevel, storedAt = string.match(stored, '^(%d[%d.e+-]*) (%d+)$')
+  local storedLevel, storedAt, storedSeen = string.match(stored, '^(%d[%d.e+-]*) (%d+)(.*)$')
   storedLevel = tonumber(storedLevel)
   if storedLevel and storedLevel < math.huge then
     local passed = now - tonumber(storedAt)
     if passed < 0 then passed = 0 end
-    level = storedLevel - passed * rate
+    level, seen = storedLevel - passed * rate, storedSeen
   end
 end
-level = level - tonumber(ARGV[3])
+local returned = tonumber(ARGV[3])
+if returned > 0 and not string.find(seen, ARGV[5], 1, true) then
+  level = level - returned
+  seen = string.sub(' ' .. ARGV[5] .. seen, 1, ${KEPT_RETURNS * (RETURN_NAME_LENGTH + 1)})
+end
 if level < 0 then level = 0 end
 local answers = {}
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local cost = tonumber(ARGV[i])
   if level + cost <= burst + 1e-6 then
     level = level + cost
-    answers[i - 4] = '1'
+    answers[i - 5] = '1'
   else
-    answers[i - 4] = '0'
+    answers[i - 5] = '0'
   end
 end
 local lease = math.min(tonumber(ARGV[4]), math.floor((burst - level) / 4))
 if lease > 0 then level = level + lease else lease = 0 end
-if level > 0 then
-  local expiry = math.min(math.ceil(level / rate / 1000) + 1000, 1e14)
-  redis.call('SET', KEYS[1], string.format('%.15g %.0f', level, now), 'PX', string.format('%.0f', expiry))
+if level > 0 or seen ~= '' then
+  local spare = seen == '' and 1000 or 60000
+  local expiry = math.min(math.ceil(level / rate / 1000) + spare, 1e14)
+  redis.call('SET', KEYS[1], string.format('%.15g %.0f', level, now) .. seen, 'PX', string.format('%.0f', expiry))
 else
   redis.call('DEL', KEYS[1])
 end
@@ -81,7 +90,7 @@ export interface LeaseRequest {
 /** Runs the script once: by its hash, and in full where the server does not know it (a new one, a failover). */
 export async function runLeaseScript(redis: RedisScriptPort, request: LeaseRequest): Promise<LeaseReply> {
   const { key, unitsPerUs, burst, returned, wanted, costs } = request;
-  const given = [key, unitsPerUs, burst, returned, wanted, ...costs];
+  const given = [key, unitsPerUs, burst, returned, wanted, returned > 0 ? returnName() : '', ...costs];
   let reply: unknown;
   try {
     reply = await redis.evalsha(SHA1, 1, ...given);
@@ -90,6 +99,11 @@ export async function runLeaseScript(redis: RedisScriptPort, request: LeaseReque
     reply = await redis.eval(SOURCE, 1, ...given);
   }
   return readReply(reply, costs.length);
+}
+
+/** Of a fixed length, so that the script can cut its list. */
+function returnName(): string {
+  return randomBytes((RETURN_NAME_LENGTH / 4) * 3).toString('base64url');
 }
 
 // Not the exact text: servers since version 7, proxies and drivers put words in front of it.

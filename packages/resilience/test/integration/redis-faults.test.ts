@@ -116,6 +116,41 @@ describe('a Redis that answers', () => {
   });
 });
 
+describe('a connection that is lost', () => {
+  it('while units go back does not bring them back twice, although the driver sends them again', async () => {
+    const limiter = make({ limit: 0.001, burst: 1_000, strict: false, maxLease: 100, name: 'resent' });
+    for (let call = 0; call < 100; call++) expect((await limiter.tryAcquire()).allowed).toBe(true);
+    const key = 'hotpath:rl:resent:';
+    const level = async (): Promise<number> => Number.parseFloat((await direct.get(key)) ?? '0');
+    const runs = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await direct.info('commandstats'))?.[1]);
+    const before = await runs();
+    expect(await level()).toBeGreaterThan(100.5);
+    await proxy.setFault({ kind: 'blackHole', direction: 'toClient' });
+    const closing = limiter.close();
+    await until(async () => (await runs()) === before + 1);
+    expect(await level()).toBeCloseTo(100, 1);
+    await proxy.setFault();
+    proxy.reset();
+    await until(async () => (await runs()) === before + 2);
+    await closing;
+    expect(await level()).toBeCloseTo(100, 1);
+    expect(limiter.stats()).toMatchObject({ scriptFailuresTotal: 0 });
+  });
+
+  it('remembers a bounded number of returns, and forgets them with the bucket', async () => {
+    const options = { limit: 0.001, burst: 1_000, strict: false, maxLease: 100, name: 'bounded' };
+    for (let node = 0; node < 40; node++) {
+      const limiter = make(options);
+      for (let call = 0; call < 5; call++) await limiter.tryAcquire();
+      await limiter.close();
+    }
+    const stored = (await direct.get('hotpath:rl:bounded:')) ?? '';
+    expect(stored.length).toBeLessThan(260);
+    expect(Number.parseFloat(stored)).toBeCloseTo(200, 1);
+  });
+});
+
 describe('the clock of the server', () => {
   it('that goes back gives nobody anything, and keeps the pace from then on', async () => {
     await using limiter = make({ limit: 20, burst: 5, name: 'back' });

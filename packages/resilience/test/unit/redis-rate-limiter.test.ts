@@ -9,7 +9,8 @@ function modelServer(clock: VirtualClock) {
   let runs = 0;
   const run = async (...given: (string | number)[]): Promise<unknown> => {
     runs++;
-    const [key, unitsPerUs, burst, returned, wanted, ...costs] = given.slice(2) as [string, ...number[]];
+    const [key, ...numbers] = given.slice(2) as [string, ...number[]];
+    const [unitsPerUs, burst, returned, wanted, , ...costs] = numbers;
     const bucket = buckets.get(key) ?? { level: 0, atMs: clock.now() };
     let level =
       bucket.level - (clock.now() - bucket.atMs) * 1_000 * (unitsPerUs as number) - (returned as number);
