@@ -7,7 +7,7 @@ import { limited, queueFull, wrongArgument, wrongCost } from './internal/limiter
 import { LimiterBucket, LimiterWaiter } from './internal/limiter-queue.ts';
 import { CallScope, type Scope } from './internal/scope.ts';
 import { type TimeSource, timeSource } from './internal/turn-clock.ts';
-import { DEFAULT_PRIORITY, PRIORITIES } from './internal/waiting-room.ts';
+import { DEFAULT_PRIORITY, LAST_PRIORITY, PRIORITIES } from './internal/waiting-room.ts';
 import type { Step } from './policy.ts';
 import {
   type RateLimiterOptions,
@@ -49,10 +49,13 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     if (typeof cost !== 'number' || !(cost > 0)) throw wrongCost('rateLimiter', cost);
     const nowMs = this.#time.now();
     const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
+    const costAhead = this.#closed
+      ? Number.POSITIVE_INFINITY
+      : (bucket.waiters?.costAhead(LAST_PRIORITY) ?? 0);
     const admission =
-      bucket.waiters === undefined && !this.#closed
+      costAhead === 0
         ? this.#gcra.take(bucket, cost, nowMs)
-        : this.#gcra.refuse(bucket, cost, nowMs);
+        : this.#gcra.refuse(bucket, cost, costAhead, nowMs);
     if (admission.allowed) this.#allowedTotal++;
     else this.#refuse(key, admission.retryAfterMs);
     return admission;

@@ -5,7 +5,7 @@ export interface Admission {
   readonly allowed: boolean;
   /** How much more could be spent at once, in whole units. */
   readonly remaining: number;
-  /** Milliseconds until the same request may be allowed: 0 when it was, Infinity when it costs more than the burst. */
+  /** Milliseconds until the same request may be allowed: 0 when it was, Infinity when it costs more than the burst or the limiter is closed. */
   readonly retryAfterMs: Milliseconds;
   /** Milliseconds until the whole burst is there again, when nothing is spent meanwhile. */
   readonly resetMs: Milliseconds;
@@ -49,10 +49,14 @@ export class Gcra {
     return this.#refusal(fromMs - nowMs, cost, -leftMs);
   }
 
-  /** What `take` would say, were `cost` refused for another reason than that it is not there. */
-  refuse(bucket: Bucket, cost: number, nowMs: Milliseconds): Admission {
+  /** Refuses `cost`, although it may be there, until `costAhead` was spent before it; Infinity: for good. */
+  refuse(bucket: Bucket, cost: number, costAhead: number, nowMs: Milliseconds): Admission {
     const usedMs = Math.max(0, bucket.tatMs - nowMs);
-    return this.#refusal(usedMs, cost, Math.max(0, usedMs + cost * this.intervalMs - this.burstMs));
+    return this.#refusal(
+      usedMs,
+      cost,
+      Math.max(0, usedMs + (costAhead + cost) * this.intervalMs - this.burstMs),
+    );
   }
 
   /** Milliseconds until `cost` is there. */

@@ -3,6 +3,7 @@ import type { AbortListener } from './scope.ts';
 
 /** Priorities run from 0 (first) to 9. */
 export const PRIORITIES = 10;
+export const LAST_PRIORITY: number = PRIORITIES - 1;
 export const DEFAULT_PRIORITY = 5;
 
 /** Somebody who waits; a node of the list of its priority, so that it leaves in O(1). */

@@ -130,8 +130,9 @@ describe('a connection that is lost', () => {
     const closing = limiter.close();
     await until(async () => (await runs()) === before + 1);
     expect(await level()).toBeCloseTo(100, 1);
-    await proxy.setFault();
+    // Before the fault is lifted, which would let the answer through.
     proxy.reset();
+    await proxy.setFault();
     await until(async () => (await runs()) === before + 2);
     await closing;
     expect(await level()).toBeCloseTo(100, 1);

@@ -116,9 +116,16 @@ describe('when a breaker opens', () => {
     expect(breaker.state).toBe('closed');
     expect(breaker.stats().openedTotal).toBe(2);
     breaker.trip();
-    breaker.importState({ version: 1, state: 'open', remainingMs: 500, openings: 1, takenAt: 0 });
     expect(breaker.state).toBe('closed');
     expect(breaker.stats().openedTotal).toBe(3);
+    breaker.importState({
+      version: 1,
+      state: 'open',
+      remainingMs: 500,
+      openings: 1,
+      takenAt: Date.UTC(2026, 0),
+    });
+    expect(breaker.state).toBe('closed');
     const release = breaker.isolate();
     expect(breaker.tryEnter()).toBe(0);
     release();
@@ -305,7 +312,7 @@ describe('its counters', () => {
     breaker.recordSuccess(breaker.tryEnter(), 50);
     breaker.recordSuccess(breaker.tryEnter(), 49);
     breaker.release(breaker.tryEnter());
-    breaker.recordFailure(breaker.tryEnter(), 60);
+    breaker.recordFailure(breaker.tryEnter(), 50);
     expect(breaker.stats()).toMatchObject({
       state: 'closed',
       calls: 3,
@@ -372,6 +379,38 @@ describe('by hand', () => {
     expect(breaker.state).toBe('closed');
   });
 
+  it('is half-open again after an isolation that began in half-open', async () => {
+    const { breaker, clock } = setUp({ openMs: 1_000, probes: 1 });
+    breaker.trip();
+    await clock.advance(1_000);
+    const before = breaker.tryEnter();
+    const release = breaker.isolate();
+    await clock.advance(5);
+    release();
+    expect(breaker.retryAfterMs).toBe(0);
+    breaker.recordFailure(before);
+    expect(breaker.state).toBe('half-open');
+    play(breaker, 'S');
+    expect(breaker.state).toBe('closed');
+  });
+
+  it('stays closed down when an isolation from before ends', async () => {
+    const { breaker } = setUp();
+    const release = breaker.isolate();
+    await breaker.close();
+    release();
+    expect(breaker.state).toBe('shut');
+    breaker.importState(circuitBreaker().exportState());
+    expect(breaker.state).toBe('shut');
+  });
+
+  it('tells by retryAfterMs alone that its time has come', async () => {
+    const { breaker, clock } = setUp({ openMs: 1_000 });
+    breaker.trip();
+    await clock.advance(1_000);
+    expect(breaker.retryAfterMs).toBe(0);
+  });
+
   it('refuses for good after close()', async () => {
     const { breaker } = setUp();
     await breaker.close();
@@ -401,6 +440,35 @@ describe('by hand', () => {
 });
 
 describe('stored state', () => {
+  it('closes one that is open, and keeps what an isolation covers', () => {
+    const { breaker } = setUp({ openMs: 10_000 });
+    const closed = breaker.exportState();
+    breaker.trip();
+    const release = breaker.isolate();
+    const covered = breaker.exportState();
+    expect(covered).toMatchObject({ state: 'open', remainingMs: 10_000, openings: 1 });
+    release();
+    breaker.importState(closed);
+    expect(breaker.state).toBe('closed');
+    breaker.importState(covered);
+    expect(breaker.state).toBe('open');
+  });
+
+  it('goes on backing off where it was', async () => {
+    const { breaker, clock } = setUp({ openMs: 1_000, probes: 1 });
+    breaker.importState({
+      version: 1,
+      state: 'open',
+      remainingMs: 1_000,
+      openings: 2,
+      takenAt: clock.wallTime(),
+    });
+    await clock.advance(1_000);
+    play(breaker, 'F');
+    // Half-way between 1,000 and four times as much.
+    expect(breaker.retryAfterMs).toBe(2_500);
+  });
+
   it('opens another breaker for the rest of the time', async () => {
     const { breaker, clock } = setUp({ openMs: 10_000 });
     breaker.trip();

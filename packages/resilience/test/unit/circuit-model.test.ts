@@ -120,7 +120,7 @@ const act = fc.oneof(
 describe('a breaker', () => {
   it('is where a slow, obvious model of it is, whatever comes and whenever', () => {
     fc.assert(
-      fc.property(rules, fc.array(act, { maxLength: 120 }), (given, acts) => {
+      fc.property(rules, fc.array(act, { maxLength: 120, size: 'max' }), (given, acts) => {
         let nowMs = 0;
         const clock = { ...createVirtualClock(), now: () => nowMs };
         const { window, consecutiveFailures, ...same } = given;

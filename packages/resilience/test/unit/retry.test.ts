@@ -237,7 +237,7 @@ describe('a retry budget', () => {
       act: fc.constantFrom('call' as const, 'reserve' as const),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), async (steps) => {
         const clock = createVirtualClock();
         const budget = retryBudget({ ratio: 0.5, minPerSecond: 0.3, windowMs: 10_000, clock });
         const events: { second: number; act: 'call' | 'reserve' }[] = [];
