@@ -25,6 +25,7 @@ import type {
   ChangeResult,
   GetOrSetOptions,
   LoadContext,
+  ReadyOptions,
   SetOptions,
   WarmOptions,
   WarmResult,
@@ -83,12 +84,21 @@ export interface Cache extends AsyncDisposable {
   loadContext(): LoadContext | undefined;
   /** Whether Redis is in use. */
   readonly state: CacheState;
+  /**
+   * Resolves with the state as soon as Redis is in use, or else after `timeoutMs` (default 1,000).
+   *
+   * Only for who would rather wait than begin with memory alone: a cache works at once. Never rejects because of Redis.
+   *
+   * @throws TypeError or RangeError when an option is wrong.
+   */
+  ready(options?: ReadyOptions): Promise<CacheState>;
   stats(): CacheStats;
   /** Sends what is under way, and closes both connections. Calls reject from now on. */
   close(): Promise<void>;
 }
 
 const KEYED = 'k:';
+const DEFAULT_READY_MS = 1_000;
 
 class TwoTierCache implements Cache {
   readonly namespace: string;
@@ -96,6 +106,7 @@ class TwoTierCache implements Cache {
   readonly #core: CacheCore;
   readonly #keyed: Region;
   readonly #regions = new Map<string, Region>();
+  #closing: Promise<void> | undefined;
   readonly #defaultLoad: (factory: Factory<unknown>) => Load;
 
   constructor(options: ResolvedCacheOptions, makeTier: MakeTier) {
@@ -315,11 +326,24 @@ class TwoTierCache implements Cache {
     return this.#core.tier?.state ?? 'local';
   }
 
+  async ready(options: ReadyOptions = {}): Promise<CacheState> {
+    const read = optionReader('ready', options);
+    const timeoutMs = read.number('timeoutMs', DEFAULT_READY_MS, { min: 0 });
+    read.end();
+    await this.#core.tier?.whenUp(timeoutMs);
+    return this.state;
+  }
+
   stats(): CacheStats {
     return statsOf(this.#core, [this.#keyed, ...this.#regions.values()]);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#core.isClosed = true;
     for (const region of [this.#keyed, ...this.#regions.values()]) region.clear();
     await this.#core.tier?.close();

@@ -24,6 +24,7 @@ export type {
   GetOrSetOptions,
   L1Options,
   LoadContext,
+  ReadyOptions,
   SetOptions,
   WarmOptions,
   WarmResult,

@@ -22,4 +22,14 @@ export interface RedisClient {
 export interface RedisClusterClient {
   readonly isCluster: boolean;
   nodes(role?: 'all' | 'master' | 'slave'): readonly RedisClient[];
+  /** Asked for where the client itself is not connected: one of our own, which only finds the nodes. */
+  duplicate(startupNodes: never[], override: object): RedisClusterScout;
+}
+
+/** A cluster client that is connected to learn of the nodes, and disconnected again. */
+export interface RedisClusterScout {
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  nodes(role?: 'all'): readonly RedisClient[];
+  on(event: 'error', listener: () => void): unknown;
 }

@@ -6,6 +6,8 @@ import type { Region } from './internal/region.ts';
 /** Counters since the cache was made, and how it stands. */
 export interface CacheStats {
   readonly state: CacheState;
+  /** Why: what went wrong last, such as the server's `NOPERM …`, while it is `degraded`. */
+  readonly stateReason: string;
   /** Values in memory. */
   readonly l1: {
     readonly hits: number;
@@ -65,6 +67,7 @@ export function statsOf(core: CacheCore, regions: readonly Region[]): CacheStats
   const answers = counters.l2Commands - counters.l2Errors;
   return {
     state: tier?.state ?? 'local',
+    stateReason: tier?.stateReason ?? 'no Redis was given',
     l1: {
       hits: counters.l1Hits,
       misses: counters.l1Misses,

@@ -70,6 +70,12 @@ export interface WrapOptions<Args extends readonly unknown[] = readonly unknown[
   readonly l1?: L1Options;
 }
 
+/** What `ready` takes. */
+export interface ReadyOptions {
+  /** How long it waits at most, in milliseconds. Default 1,000. */
+  readonly timeoutMs?: Milliseconds;
+}
+
 /** What `warm` takes. */
 export interface WarmOptions {
   /** How many loads run at once. Default 10. */

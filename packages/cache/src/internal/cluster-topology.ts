@@ -20,6 +20,7 @@ export class ClusterTopology {
   readonly #onMap: (masterOf: (slot: number) => Address | undefined) => void;
   readonly #isSettled: () => boolean;
   #known: Address[] = [];
+  #template: RedisClient | undefined;
   #timer: TimerHandle | undefined;
   #isAsking = false;
   #isClosed = false;
@@ -37,9 +38,10 @@ export class ClusterTopology {
     this.refresh();
   }
 
-  /** A connection like the user's own, to be pointed anywhere in the cluster. */
+  /** A connection like the user's own, to be pointed anywhere in the cluster; it need not be connected. */
   get template(): RedisClient | undefined {
-    return this.#cluster.nodes('all')[0];
+    this.#template ??= this.#cluster.nodes('all')[0];
+    return this.#template;
   }
 
   /** Asks now, and goes on asking until all is settled. */
@@ -47,7 +49,8 @@ export class ClusterTopology {
     if (this.#isAsking || this.#isClosed) return;
     this.#isAsking = true;
     this.#clock.clearTimeout(this.#timer);
-    void this.#ask().finally(() => {
+    const asked = this.#ask().catch(() => {});
+    void asked.finally(() => {
       this.#isAsking = false;
       if (this.#isClosed) return;
       this.#timer = this.#clock.setTimeout(() => {
@@ -58,7 +61,9 @@ export class ClusterTopology {
   }
 
   async #ask(): Promise<void> {
-    const seeds = this.#cluster.nodes('all').map(({ options }) => options as Address);
+    if (this.template === undefined) await this.#scout();
+    if (this.template === undefined) return;
+    const seeds = [...this.#cluster.nodes('all'), this.template].map(({ options }) => options as Address);
     const asked = new Set<string>();
     for (const address of [...this.#known, ...seeds]) {
       const name = `${address.host}:${address.port}`;
@@ -71,6 +76,33 @@ export class ClusterTopology {
     }
   }
 
+  /** The user's own client is not connected: it is left so. */
+  async #scout(): Promise<void> {
+    const scout = this.#cluster.duplicate([], { lazyConnect: true, clusterRetryStrategy: null });
+    scout.on('error', () => {});
+    try {
+      await this.#inTime(scout.connect());
+      this.#template = scout.nodes('all')[0];
+    } finally {
+      scout.disconnect();
+    }
+  }
+
+  /** Settles with `undefined` when the answer takes too long, or fails. */
+  async #inTime<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+    let timer: TimerHandle | undefined;
+    const tooLate = new Promise<undefined>((resolve) => {
+      timer = this.#clock.setTimeout(() => resolve(undefined), ASK_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([answer, tooLate]);
+    } catch {
+      return undefined;
+    } finally {
+      this.#clock.clearTimeout(timer);
+    }
+  }
+
   async #askOne(address: Address): Promise<SlotRange[] | undefined> {
     const connection = this.template?.duplicate({
       ...connectionOverrides('topology'),
@@ -80,18 +112,9 @@ export class ClusterTopology {
     });
     if (connection === undefined) return undefined;
     connection.on('error', () => {});
-    let timer: TimerHandle | undefined;
     try {
-      return await Promise.race([
-        askSlots(connection),
-        new Promise<undefined>((resolve) => {
-          timer = this.#clock.setTimeout(() => resolve(undefined), ASK_TIMEOUT_MS);
-        }),
-      ]);
-    } catch {
-      return undefined;
+      return await this.#inTime(askSlots(connection));
     } finally {
-      this.#clock.clearTimeout(timer);
       connection.disconnect();
     }
   }

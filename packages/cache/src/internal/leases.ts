@@ -42,7 +42,7 @@ export class Leases {
     this.firstLeaseMs = Math.min(leaseMs, FIRST_LEASE_MS);
     this.#clock = clock;
     this.#leaseMs = leaseMs;
-    this.#tickMs = this.firstLeaseMs / 4;
+    this.#tickMs = this.firstLeaseMs / 6;
   }
 
   hold(shard: Shard, key: string, token: string): void {

@@ -51,6 +51,7 @@ export function connectionOverrides(purpose: string): object {
   return {
     lazyConnect: true,
     enableOfflineQueue: false,
+    enableReadyCheck: false,
     enableAutoPipelining: false,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
@@ -78,7 +79,9 @@ export class Link {
   readonly #breaker: CircuitBreaker;
   readonly #inFlight = new Set<Operation>();
   #state: LinkState = 'down';
+  #reason = 'not connected yet';
   #overdue = 0;
+  #reloads = 0;
   #silentSinceMs: Milliseconds;
   #probeTimer: TimerHandle | undefined;
   #isClosed = false;
@@ -97,7 +100,9 @@ export class Link {
     this.#breaker.trip();
     this.connection = client.duplicate({ ...connectionOverrides('commands'), ...override });
     this.#silentSinceMs = options.clock.now();
-    this.connection.on('error', () => {});
+    this.connection.on('error', (error: Error) => {
+      if (this.#state !== 'up') this.#reason = error.message;
+    });
     this.connection.on('close', () => this.fail('connection closed'));
     this.connection.on('end', () => this.fail('connection ended'));
     this.connection.on('ready', () => {
@@ -113,14 +118,25 @@ export class Link {
     return this.#state;
   }
 
+  /** Why it is in this state. */
+  get reason(): string {
+    return this.#reason;
+  }
+
   /** Whether it may be asked, and has answered lately. */
   get isReadable(): boolean {
     return this.#state === 'up' && this.#overdue === 0;
   }
 
+  /** How often the server had forgotten a script: what was sent after the first try may then have been done before it. */
+  get reloads(): number {
+    return this.#reloads;
+  }
+
   runScript(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.send('EVALSHA', [script.sha, keys.length, ...keys, ...args]).catch(async (error) => {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      this.#reloads++;
       await this.send('SCRIPT', ['LOAD', script.source]);
       return this.send('EVALSHA', [script.sha, keys.length, ...keys, ...args]);
     });
@@ -187,10 +203,14 @@ export class Link {
 
   #onError(error: Error): void {
     // Demoted to a replica, or asked for what another node has: find the right server again.
-    if (/^(READONLY|MASTERDOWN|LOADING|MOVED|CLUSTERDOWN)/.test(error.message)) {
-      this.fail(error.message);
-      if (/^(READONLY|MASTERDOWN)/.test(error.message)) this.connection.disconnect(true);
-    }
+    if (/^(READONLY|MASTERDOWN)/.test(error.message)) this.leave(error.message);
+    else if (/^(LOADING|MOVED|CLUSTERDOWN)/.test(error.message)) this.fail(error.message);
+  }
+
+  /** This server is the wrong one: find the right one. */
+  leave(reason: string): void {
+    this.fail(reason);
+    this.connection.disconnect(true);
   }
 
   /** Gives up what is under way and stops asking, until a probe has brought it back. */
@@ -202,6 +222,7 @@ export class Link {
     this.#overdue = 0;
     const wasDown = this.#state === 'down';
     this.#state = 'down';
+    if (!wasDown) this.#reason = reason;
     for (const operation of operations) {
       clock.clearTimeout(operation.timer);
       counters.l2Errors++;
@@ -258,8 +279,9 @@ export class Link {
       while (!this.#options.isInStep(this));
       if (this.#state !== 'recovering') throw new LinkLost('lost while recovering');
       this.#state = 'up';
+      this.#reason = 'recovered';
       this.#breaker.recordSuccess(permit);
-      onState(this, 'recovered');
+      onState(this, this.#reason);
     };
     attempt().catch((error: Error) => {
       this.#breaker.recordFailure(permit);

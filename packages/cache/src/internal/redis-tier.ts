@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Milliseconds } from '@hotpath/core';
+import type { Milliseconds, TimerHandle } from '@hotpath/core';
 import type { ChangeSink } from '../cache.ts';
 import { events } from '../events.ts';
 import type { ResolvedCacheOptions } from '../options.ts';
@@ -23,6 +23,7 @@ import type { SharedReader, SharedTier, SharedWrite } from './tier.ts';
 export class RedisTier implements SharedTier {
   readonly #options: ResolvedCacheOptions;
   readonly #counters: Counters;
+  readonly #sink: ChangeSink;
   readonly #envelopes: Envelopes;
   readonly #shards: readonly Shard[];
   readonly #nodes = new Map<string, ServerNode>();
@@ -31,6 +32,7 @@ export class RedisTier implements SharedTier {
   readonly #leases: Leases;
   readonly #nodeOptions: ServerNodeOptions;
   #lastState: 'up' | 'degraded' = 'degraded';
+  readonly #waits = new Set<{ readonly timer: TimerHandle; readonly resolve: () => void }>();
 
   constructor(
     redis: RedisClient | RedisClusterClient,
@@ -43,6 +45,7 @@ export class RedisTier implements SharedTier {
     const shardCount = isCluster ? options.shards : 1;
     this.#options = options;
     this.#counters = counters;
+    this.#sink = sink;
     this.#envelopes = new Envelopes(options.codec, options.compressFromBytes);
     const context: ShardContext = {
       namespace,
@@ -88,8 +91,9 @@ export class RedisTier implements SharedTier {
       );
       return;
     }
-    const { keyPrefix } = (redis as RedisClient).options as { keyPrefix?: string };
-    this.#shards = [new Shard(`${keyPrefix ?? ''}{${namespace}}`, context)];
+    const { db, keyPrefix } = (redis as RedisClient).options as { db?: number; keyPrefix?: string };
+    // Channels are common to all databases of a server.
+    this.#shards = [new Shard(`${keyPrefix ?? ''}{${namespace}}`, context, db ?? 0)];
     this.#nodes.set('', new ServerNode(redis as RedisClient, {}, this.#shards, this.#nodeOptions));
   }
 
@@ -129,6 +133,28 @@ export class RedisTier implements SharedTier {
     return this.#shards.every((shard) => shard.link?.state === 'up') ? 'up' : 'degraded';
   }
 
+  get stateReason(): string {
+    const links = this.#shards.map(({ link }) => link);
+    if (links.includes(undefined)) return 'no node of the cluster is known to have all slots yet';
+    return links.find((link) => link?.state !== 'up')?.reason ?? 'recovered';
+  }
+
+  whenUp(withinMs: Milliseconds): Promise<void> {
+    if (this.state === 'up') return Promise.resolve();
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const timer = clock.setTimeout(() => this.#endWait(wait), withinMs);
+      const wait = { timer, resolve };
+      this.#waits.add(wait);
+    });
+  }
+
+  #endWait(wait: { readonly timer: TimerHandle; readonly resolve: () => void }): void {
+    this.#options.clock.clearTimeout(wait.timer);
+    this.#waits.delete(wait);
+    wait.resolve();
+  }
+
   get queuedInvalidations(): number {
     let queued = 0;
     for (const shard of this.#shards) queued += shard.log.queued;
@@ -139,6 +165,7 @@ export class RedisTier implements SharedTier {
     const { state } = this;
     if (state === this.#lastState) return;
     this.#lastState = state;
+    if (state === 'up') for (const wait of this.#waits) this.#endWait(wait);
     if (events.stateChange.hasSubscribers) {
       events.stateChange.publish({ namespace: this.#options.namespace, state, reason });
     }
@@ -251,8 +278,10 @@ export class RedisTier implements SharedTier {
   async #change(shard: Shard, change: Change, apply: (link: Link) => Promise<void>): Promise<boolean> {
     const { link } = shard;
     if (link?.state === 'up') {
+      const { reloads } = link;
       try {
         await apply(link);
+        if (link.reloads !== reloads) this.#dropAgain(change);
         return true;
       } catch {
         // Whether it was done is unknown, so it is done again.
@@ -264,7 +293,15 @@ export class RedisTier implements SharedTier {
     return false;
   }
 
+  /** A read may have overtaken the change, and kept what was there before it. */
+  #dropAgain({ isAll, keys, marks }: Change): void {
+    this.#sink.dropKeys(keys);
+    this.#sink.addMarks(marks);
+    if (isAll) this.#sink.addAll();
+  }
+
   async close(): Promise<void> {
+    for (const wait of this.#waits) this.#endWait(wait);
     this.#topology?.close();
     this.#leases.close();
     await Promise.all([...this.#nodes.values()].map((node) => node.close()));

@@ -31,11 +31,16 @@ local function write(key, s)
   redis.call('SET', key, value)
   return value
 end
-local function bump(key, us)
+local function raised(key, us)
   local s = read(key)
   if not s then return {'-', us, us, us, us} end
   s[2] = math.max(s[2] + 1, us)
   return s
+end
+-- Under maxmemory a script that has begun to write may go on: an invalidation must not fail for want of memory.
+local function bump(key, us)
+  redis.call('PERSIST', key)
+  return raised(key, us)
 end
 `;
 
@@ -115,19 +120,24 @@ if isBare then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
 return 1
 `;
 
-/** KEYS state, value...; ARGV publish command, channel, sender, keys as JSON, then ms to live and value each, or none to delete. Gives the state. */
+/**
+ * KEYS state, value...; ARGV publish command, channel, sender, keys as JSON, then ms to live and value each, or none to delete.
+ * Gives the state. What there is no memory for is deleted, which has to be tried before anything else is written.
+ */
 const WRITE = `${PRELUDE}
 local us = micros()
-local s = bump(KEYS[1], us)
+local s = raised(KEYS[1], us)
+local isFull = false
 for i = 2, #KEYS do
   local ttl = ARGV[2 * i + 1]
-  if ttl then
+  if ttl and not isFull then
     local head = struct.pack('>dd', math.floor(us / 1000), 0)..string.rep('\\0', 16)..struct.pack('>dd', 0, s[2])
-    redis.call('SET', KEYS[i], head..ARGV[2 * i + 2], 'PX', ttl)
-  else
-    redis.call('UNLINK', KEYS[i])
+    local set = redis.pcall('SET', KEYS[i], head..ARGV[2 * i + 2], 'PX', ttl)
+    if set.err and string.find(set.err, 'OOM') then isFull = true elseif set.err then return set end
   end
+  if isFull or not ttl then redis.call('UNLINK', KEYS[i]) end
 end
+redis.call('PERSIST', KEYS[1])
 local state = write(KEYS[1], s)
 redis.call(ARGV[1], ARGV[2], 'k '..text(s[2])..' 0 '..ARGV[3]..' '..ARGV[4])
 return state
@@ -168,12 +178,19 @@ redis.call(ARGV[1], ARGV[2], 'c '..text(s[2])..' '..text(before)..' '..ARGV[3]..
 return state
 `;
 
-/** KEYS state, marks. Binds the data to the server that runs. Gives state, server version, server ms, run_id. */
+/**
+ * KEYS state, marks; ARGV channel, '1' on a Cluster. Binds the data to the server that runs.
+ * Gives state, publish command, server ms, run_id. It publishes nothing of interest: whoever may not publish must not get further.
+ */
 const ADOPT = `${PRELUDE}
 local info = redis.call('INFO', 'server')
 local run = string.match(info, 'run_id:(%w+)') or 'unknown'
 local version = string.match(info, 'redis_version:(%d+)') or '6'
+local publish = 'PUBLISH'
+if ARGV[2] == '1' and tonumber(version) >= 7 then publish = 'SPUBLISH' end
 local us = micros()
+redis.call('PERSIST', KEYS[1])
+redis.call(publish, ARGV[1], 'a')
 local s = read(KEYS[1])
 if not s then
   s = {run, us, us, us, us}
@@ -188,12 +205,19 @@ if not redis.call('ZSCORE', KEYS[2], '') then
   redis.call('DEL', KEYS[2])
   redis.call('ZADD', KEYS[2], 0, '')
 end
-return {write(KEYS[1], s), version, math.floor(us / 1000), run}
+return {write(KEYS[1], s), publish, math.floor(us / 1000), run}
 `;
 
-/** KEYS state, marks; ARGV number. Gives the state and the marks younger than that, with their numbers. */
+/** KEYS state, marks; ARGV number. Gives the state, the marks younger than that, with their numbers, and whether they are whole. */
 const SYNC = `
-return {redis.call('GET', KEYS[1]), redis.call('ZRANGEBYSCORE', KEYS[2], '('..ARGV[1], '+inf', 'WITHSCORES')}
+return {redis.call('GET', KEYS[1]), redis.call('ZRANGEBYSCORE', KEYS[2], '('..ARGV[1], '+inf', 'WITHSCORES'), redis.call('ZSCORE', KEYS[2], '')}
+`;
+
+/** KEYS state; ARGV '1' to ask for the server's role as well. Gives the state and the role. */
+const VERIFY = `
+local role = 'master'
+if ARGV[1] == '1' then role = string.match(redis.call('INFO', 'replication'), 'role:(%w+)') end
+return {redis.call('GET', KEYS[1]), role}
 `;
 
 /** A script and the digest by which the server knows it. */
@@ -217,6 +241,7 @@ export const scripts: {
   readonly clear: Script;
   readonly adopt: Script;
   readonly sync: Script;
+  readonly verify: Script;
 } = Object.freeze({
   read: script(READ),
   acquire: script(ACQUIRE),
@@ -227,6 +252,7 @@ export const scripts: {
   clear: script(CLEAR),
   adopt: script(ADOPT),
   sync: script(SYNC),
+  verify: script(VERIFY),
 });
 
 /** How many bytes the scripts keep in front of a value. */

@@ -57,11 +57,11 @@ export class Shard {
   #lastText = '';
   #lastState: ShardState | undefined;
 
-  constructor(root: string, context: ShardContext) {
+  constructor(root: string, context: ShardContext, database = 0) {
     this.root = root;
     this.stateKey = `${root}!state`;
     this.marksKey = `${root}!marks`;
-    this.channel = `${root}!changes`;
+    this.channel = `${root}!changes${database === 0 ? '' : `@${database}`}`;
     this.log = new ChangeLog(context.maxQueuedInvalidations);
     this.#context = context;
   }
@@ -76,7 +76,9 @@ export class Shard {
 
   /** Brings this process and the server's data into step; rejects when the link is lost on the way. */
   async recover(link: Link): Promise<string> {
-    const reply = (await this.run(link, scripts.adopt, [this.marksKey], [])) as [
+    const { isCluster } = this.#context;
+    const terms = [this.channel, isCluster ? '1' : '0'];
+    const reply = (await this.run(link, scripts.adopt, [this.marksKey], terms)) as [
       Buffer,
       Buffer,
       number,
@@ -84,7 +86,7 @@ export class Shard {
     ];
     const state = parseShardState(reply[0]);
     if (state === undefined) throw new LinkLost('no state');
-    this.publish = this.#context.isCluster && Number(String(reply[1])) >= 7 ? 'SPUBLISH' : 'PUBLISH';
+    this.publish = String(reply[1]) === 'SPUBLISH' ? 'SPUBLISH' : 'PUBLISH';
     this.#context.serverTime.learn(Number(reply[2]));
     const { mirror } = this;
     const former = mirror.history;
@@ -103,12 +105,15 @@ export class Shard {
   /** Learns the marks that this process has missed. */
   async sync(link: Link): Promise<void> {
     const since = this.mirror.marksKnown;
-    const [text, found] = (await this.run(link, scripts.sync, [this.marksKey], [since])) as [
+    const [text, found, whole] = (await this.run(link, scripts.sync, [this.marksKey], [since])) as [
       Buffer,
       Buffer[],
+      Buffer | null,
     ];
     const state = parseShardState(text);
-    if (state === undefined || state.history !== this.mirror.history) throw new LinkLost('state has changed');
+    if (state === undefined || state.history !== this.mirror.history || whole === null) {
+      throw new LinkLost('data was lost');
+    }
     const marks: Mark[] = [];
     for (let index = 0; index < found.length; index += 2) {
       const mark = String(found[index]) as Mark;
@@ -119,6 +124,29 @@ export class Shard {
     this.mirror.marksKnown = Math.max(this.mirror.marksKnown, state.marks);
     if (marks.length > 0 && since > 0) this.#context.sink.addMarks(marks);
     if (this.mirror.raiseFloor(state.floor)) this.#context.sink.addAll();
+  }
+
+  /**
+   * Rejects unless the server still has the shard, as this process knows it, and is still its primary.
+   *
+   * Sent with each PING: that a subscription is alive proves nothing where the server has been replaced.
+   */
+  async verify(link: Link): Promise<void> {
+    const headAtSend = this.mirror.head;
+    // On a Cluster any other node than the slot's own answers with MOVED.
+    const asksRole = this.#context.isCluster ? '0' : '1';
+    const [text, role] = (await this.run(link, scripts.verify, [], [asksRole])) as [Buffer | null, Buffer];
+    if (String(role) !== 'master') {
+      link.leave('not a primary any more');
+      throw new LinkLost('not a primary any more');
+    }
+    const standing = this.check(text, headAtSend);
+    if (standing === 'ok') return;
+    if (standing === 'lost') {
+      link.distrust('data was lost');
+      throw new LinkLost('data was lost');
+    }
+    await this.sync(link);
   }
 
   /** Repeats what is queued; what fails is queued again, and the link's loss thrown. */

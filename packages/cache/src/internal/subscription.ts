@@ -20,7 +20,8 @@ const BEGIN_TIMEOUT_MS = 500;
  * The connection on which other processes' changes arrive, and the proof that they do.
  *
  * Messages and answers to PING come in order on one connection: an answered PING proves that every
- * change which Redis had done before it was delivered. The time that counts is when it was sent.
+ * change which Redis had done before it was delivered. With each goes a question on the other connection,
+ * whether this server still is the one to hear from. The time that counts is when they were sent.
  */
 export class Subscription {
   readonly connection: RedisConnection;
@@ -95,10 +96,13 @@ export class Subscription {
     const { clock, maxStalenessMs } = this.#options;
     const sentMs = clock.now();
     this.#pingSentMs = sentMs;
-    await this.connection.ping();
+    const answered = this.connection.ping().then(() => {
+      if (session !== this.#session) return;
+      this.#pingSentMs = -1;
+      this.#aliveMs = clock.now();
+    });
+    await Promise.all([answered, ...this.#shards.map((shard) => shard.verify(this.#link))]);
     if (session !== this.#session) return false;
-    this.#pingSentMs = -1;
-    this.#aliveMs = clock.now();
     proof.untilMs = Math.floor(sentMs + maxStalenessMs);
     return true;
   }

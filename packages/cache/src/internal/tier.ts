@@ -63,6 +63,10 @@ export interface SharedTier {
   invalidateMarks(marks: readonly Mark[]): Promise<boolean>;
   invalidateAll(): Promise<boolean>;
   readonly state: 'up' | 'degraded';
+  /** Why it is in this state, in words for people. */
+  readonly stateReason: string;
+  /** Resolves when it is up, or else after `withinMs`. */
+  whenUp(withinMs: Milliseconds): Promise<void>;
   readonly queuedInvalidations: number;
   close(): Promise<void>;
 }

@@ -1,0 +1,275 @@
+import diagnostics from 'node:diagnostics_channel';
+import { type RedisServer, startFaultProxy, startRedis } from '@hotpath/testkit';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createCache } from '../../src/index.ts';
+import { Caches, sleep } from '../fixtures/caches.ts';
+import { until } from '../fixtures/fleet.ts';
+
+let server: RedisServer;
+let caches: Caches;
+
+beforeEach(async () => {
+  server = await startRedis();
+  caches = new Caches({ port: server.port });
+});
+afterEach(async () => {
+  await caches.close();
+  await server[Symbol.asyncDispose]();
+});
+
+const pass = (index: number): string => `filler ${index}`;
+
+test('when Redis has forgotten the scripts, a read that overtakes an invalidation keeps nothing', async () => {
+  const redis = caches.client();
+  const cache = await caches.openUp();
+  let current = 'old';
+  const load = cache.wrap(async (_id: number) => current, { name: 'load', l1: { maxEntries: 1 } });
+  await load(1);
+  await until(() => cache.stats().l2.fills === 1);
+  await load(2);
+  await redis.script('FLUSH');
+  current = 'new';
+  const gone = load.invalidate(1);
+  // So many that they go as an MGET, which needs no script.
+  const others = Array.from({ length: 30 }, (_, index) => cache.get(pass(index)));
+  await Promise.all([load(1), ...others]);
+  expect(await gone).toEqual({ confirmed: true });
+  expect(await load(1)).toBe('new');
+});
+
+test('when Redis has evicted the marks, what they invalidated stays invalid', async () => {
+  const redis = caches.client();
+  const cache = await caches.openUp();
+  await cache.set('a', 'old', { tags: ['tag'] });
+  expect(await cache.invalidateTags('tag')).toEqual({ confirmed: true });
+  await redis.del('{tested}!marks');
+  const other = await caches.openUp();
+  expect(await other.get('a')).toBeUndefined();
+  // The same for a process that was there already, and had not heard of them yet.
+  await cache.set('a', 'old', { tags: ['tag'] });
+  await other.get('fill the mirror');
+  const [history, head, floor, , adopted] = String(await redis.get('{tested}!state')).split(' ');
+  const unheard = Number(head) + 1;
+  await redis.set('{tested}!state', [history, unheard, floor, unheard, adopted].join(' '));
+  await redis.del('{tested}!marks');
+  expect(await other.get('a')).toBeUndefined();
+  await until(() => other.state === 'up');
+  expect(await other.get('a')).toBeUndefined();
+});
+
+test('when Redis has evicted the state, or all of it, nothing old is served', async () => {
+  const redis = caches.client();
+  const [a, b] = [await caches.openUp(), await caches.openUp()];
+  for (const lose of [() => redis.del('{tested}!state'), () => redis.flushall()]) {
+    await until(async () => (await a.set('a', 'old')).confirmed);
+    await until(async () => (await b.get('a')) === 'old');
+    await lose();
+    await until(async () => (await a.set('a', 'new')).confirmed);
+    await sleep(20);
+    await until(async () => (await b.getOrSet('a', async () => 'loaded')) !== 'old', 1_100);
+  }
+});
+
+test('the same namespace in two databases of one server is two caches', async () => {
+  const [zero, one] = [await caches.openUp(), await caches.openUp({}, { db: 1 })];
+  const states: unknown[] = [];
+  const note = (message: unknown): void => void states.push(message);
+  diagnostics.subscribe('hotpath:cache:state-change', note);
+  await zero.set('a', 0);
+  await one.set('a', 1);
+  await sleep(50);
+  const misses = (): number => one.stats().l1.misses;
+  const before = misses();
+  for (let index = 0; index < 20; index++) {
+    await zero.delete('a');
+    await zero.clear();
+    expect(await one.get('a')).toBe(1);
+  }
+  await sleep(600);
+  expect(await one.get('a')).toBe(1);
+  expect(misses()).toBe(before);
+  expect(await zero.get('a')).toBeUndefined();
+  diagnostics.unsubscribe('hotpath:cache:state-change', note);
+  expect(states).toEqual([]);
+});
+
+test('with its memory full, Redis still serves what it has and still invalidates', async () => {
+  const redis = caches.client();
+  const [a, b] = [await caches.openUp(), await caches.openUp()];
+  await a.set('kept', 'value');
+  await a.set('old', 'value');
+  await a.set('tagged', 'value', { tags: ['tag'] });
+  await redis.config('SET', 'maxmemory', '1', 'maxmemory-policy', 'noeviction');
+  await expect(redis.set('x', 'y')).rejects.toThrow('OOM');
+  expect(await b.get('kept')).toBe('value');
+  expect(await b.get('old')).toBe('value');
+  expect(await b.get('tagged')).toBe('value');
+  expect(await a.getOrSet('new', async () => 'loaded')).toBe('loaded');
+  // There is no memory for it, but what was there before is gone.
+  expect(await a.set('old', 'newer')).toEqual({ confirmed: true });
+  await until(async () => (await b.get('old')) === undefined);
+  expect(await redis.exists('{tested}k:sold')).toBe(0);
+  expect(await a.delete('kept')).toEqual({ confirmed: true });
+  expect(await a.invalidateTags('tag')).toEqual({ confirmed: true });
+  await until(async () => (await b.get('kept')) === undefined && (await b.get('tagged')) === undefined);
+  expect(await a.clear()).toEqual({ confirmed: true });
+  // A process that starts now can use it as well.
+  const late = await caches.openUp();
+  expect(await late.getOrSet('late', async () => 'loaded')).toBe('loaded');
+});
+
+describe('a primary that has been replaced without its clients being told', () => {
+  test('is left, and no process reads what was invalidated on the new one for longer than the bound', async () => {
+    // With a diskless one the replica would wait for others to come.
+    await caches.client().config('SET', 'repl-diskless-sync', 'no');
+    await using replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] });
+    const [onOld, onNew] = [caches.client(), new Caches({ port: replica.port })];
+    try {
+      let current = 'old';
+      const behind = await caches.openUp();
+      const load = behind.wrap(async (_id: number) => current, { name: 'load' });
+      await load(1);
+      await until(() => behind.stats().l2.fills === 1);
+      await until(async () => (await onNew.client().dbsize()) > 0 && (await onOld.wait(1, 100)) === 1);
+      // A dead end to follow: it keeps its data, and hears of nothing any more.
+      await using nowhere = await startFaultProxy({ port: server.port });
+      await nowhere.setFault({ kind: 'refuse' });
+      await onNew.client().replicaof('NO', 'ONE');
+      await onOld.replicaof('127.0.0.1', nowhere.port);
+      const ahead = await onNew.openUp();
+      const loadAhead = ahead.wrap(async (_id: number) => current, { name: 'load' });
+      expect(await loadAhead(1)).toBe('old');
+      current = 'new';
+      expect(await loadAhead.invalidate(1)).toEqual({ confirmed: true });
+      const sinceMs = performance.now();
+      let lastOldMs = sinceMs;
+      while (performance.now() - sinceMs < 1_500) {
+        const askedMs = performance.now();
+        if ((await load(1)) === 'old') lastOldMs = askedMs;
+        await sleep(2);
+      }
+      expect(lastOldMs - sinceMs).toBeLessThan(1_050);
+      expect(behind.state).toBe('degraded');
+    } finally {
+      await onNew.close();
+    }
+  });
+});
+
+describe('a user who may not do all that the cache needs', () => {
+  const rights = {
+    'publish on its channels': ['+@all', '~*', 'resetchannels', '-subscribe'],
+    'run scripts': ['+@all', '~*', '&*', '-evalsha', '-eval', '-script'],
+    'use its keys': ['+@all', '~elsewhere:*', '&*'],
+    'ask for information': ['+@all', '~*', '&*', '-info'],
+  };
+  for (const [lack, rules] of Object.entries(rights)) {
+    test(`and lacks the right to ${lack} gets a cache in memory, no error, and the reason`, async () => {
+      await caches.client().call('ACL', 'SETUSER', 'limited', 'on', '>secret', ...rules);
+      const cache = caches.open({}, { username: 'limited', password: 'secret' });
+      let loads = 0;
+      for (let index = 0; index < 20; index++) {
+        expect(await cache.getOrSet('a', async () => ++loads)).toBe(1);
+        await sleep(20);
+      }
+      expect(cache.state).toBe('degraded');
+      expect(cache.stats().stateReason).toMatch(/NOPERM|can't (publish|run)/);
+      expect(await cache.delete('a')).toEqual({ confirmed: false });
+      await caches.client().call('ACL', 'SETUSER', 'limited', '+@all', '~*', '&*');
+      await until(() => cache.state === 'up');
+      expect(cache.stats().queuedInvalidations).toBe(0);
+      expect(cache.stats().stateReason).toBe('recovered');
+    });
+  }
+
+  test('and may not subscribe shares values, keeps none longer than the bound, and sees no error', async () => {
+    const rules = ['+@all', '~*', '&*', '-subscribe', '-ssubscribe', '-psubscribe'];
+    await caches.client().call('ACL', 'SETUSER', 'deaf', 'on', '>secret', ...rules);
+    const deaf = await caches.openUp({ maxStalenessMs: 200 }, { username: 'deaf', password: 'secret' });
+    const other = await caches.openUp();
+    await deaf.set('a', 'old');
+    expect(await deaf.get('a')).toBe('old');
+    await other.set('a', 'new');
+    await sleep(250);
+    expect(await deaf.get('a')).toBe('new');
+  });
+
+  test('with a wrong password gets a cache in memory until it is the right one', async () => {
+    await caches.client().call('ACL', 'SETUSER', 'changed', 'on', '>before', '+@all', '~*', '&*');
+    const cache = caches.open({}, { username: 'changed', password: 'after' });
+    expect(await cache.getOrSet('a', async () => 1)).toBe(1);
+    await sleep(300);
+    expect(cache.state).toBe('degraded');
+    expect(cache.stats().stateReason).toMatch(/WRONGPASS/);
+    await caches.client().call('ACL', 'SETUSER', 'changed', '>after');
+    await until(() => cache.state === 'up');
+  });
+});
+
+test('a client that its owner closes does not take the cache with it', async () => {
+  const redis = new Redis({ port: server.port });
+  const cache = createCache({ namespace: 'tested', redis });
+  try {
+    await until(() => cache.state === 'up');
+    await redis.quit();
+    await sleep(100);
+    expect(await cache.set('a', 1)).toEqual({ confirmed: true });
+    await caches.client().call('CLIENT', 'KILL', 'TYPE', 'normal');
+    await until(() => cache.state === 'degraded').catch(() => {});
+    await until(() => cache.state === 'up');
+    expect(await cache.get('a')).toBe(1);
+  } finally {
+    await cache.close();
+  }
+});
+
+test('a Redis that is still loading its data holds nobody up and gives nobody an error', async () => {
+  const redis = caches.client();
+  const cache = await caches.openUp();
+  for (let index = 0; index < 3_000; index += 500) {
+    const pairs = Array.from({ length: 500 }, (_, item) => [`populated ${index + item}`, 'x']).flat();
+    await redis.mset(...pairs);
+  }
+  await redis.save();
+  await server.kill();
+  await using slow = await startRedis({
+    port: server.port,
+    directory: server.directory,
+    args: ['--key-load-delay', '300', '--loading-process-events-interval-bytes', '1024'],
+  });
+  expect(slow.port).toBe(server.port);
+  expect(await cache.getOrSet('a', async () => 1)).toBe(1);
+  await until(() => cache.state === 'up');
+});
+
+test('a cache that is closed with loads and changes under way settles all of them', async () => {
+  const cache = await caches.openUp();
+  const values = Array.from({ length: 50 }, (_, index) =>
+    cache.getOrSet(`key ${index}`, async () => {
+      await sleep(30);
+      return index;
+    }),
+  );
+  const changes = Array.from({ length: 50 }, (_, index) => cache.delete(`other ${index}`));
+  const closings = [cache.close(), cache.close(), cache.close()];
+  await Promise.all(closings);
+  expect(await Promise.all(values)).toEqual(Array.from({ length: 50 }, (_, index) => index));
+  expect((await Promise.all(changes)).every(({ confirmed }) => confirmed)).toBe(true);
+});
+
+test('a clock of the server that goes back leaves the order of invalidations as it was', async () => {
+  const redis = caches.client();
+  const [a, b] = [await caches.openUp(), await caches.openUp()];
+  const [history, head, ...rest] = String(await redis.get('{tested}!state')).split(' ');
+  // As if the latest invalidation had been done at a time that is yet to come.
+  await redis.set('{tested}!state', [history, Number(head) + 3_600_000_000, ...rest].join(' '));
+  await a.set('a', 'old', { tags: ['tag'] });
+  expect(await b.get('a')).toBe('old');
+  expect(await a.invalidateTags('tag')).toEqual({ confirmed: true });
+  await until(async () => (await b.get('a')) === undefined);
+  await a.set('a', 'new', { tags: ['tag'] });
+  await sleep(20);
+  expect(await b.get('a')).toBe('new');
+  expect(await (await caches.openUp()).get('a')).toBe('new');
+});
