@@ -2,6 +2,7 @@ import { isHotpathError } from '@hotpath/core';
 import { type Config, readConfig } from './config.ts';
 import { type Servers, startServers } from './embedded.ts';
 import { OpenedResources } from './opened.ts';
+import { reportRedis } from './redis-reports.ts';
 import { type Service, startService } from './service.ts';
 
 /** After this the process ends, whatever still hangs. */
@@ -15,6 +16,7 @@ async function main(): Promise<void> {
     const servers = opened.use(await startServers(config));
     const service = opened.use(await startService(config, servers));
     announce(config, servers, service);
+    if (config.redisUrl !== undefined) opened.use(reportRedis(config.redisUrl));
     const prepared = service.ready.then(() => {
       console.log('Ready. Try:');
       const header = `X-Constitutional-Hash: ${config.constitutionalHash}`;

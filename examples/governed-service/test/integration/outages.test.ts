@@ -35,6 +35,38 @@ describe('without Redis', () => {
   });
 });
 
+describe('a Redis that can not be used', () => {
+  it('is told of with the reason, without its password, and when it can be used after all', async () => {
+    await using postgres = await startPostgres();
+    await using guarded = await startRedis({ args: ['--requirepass', 'right'] });
+    const redis = await startRedis();
+    await redis.stop();
+    const env = { DATABASE_URL: postgres.connectionString, SEED_POLICIES: '10' };
+    try {
+      for (const [url, reason] of [
+        [redis.url, /Redis can't be used yet: .*ECONNREFUSED/],
+        [guarded.url.replace('//', '//:not-this@'), /Redis can't be used yet: WRONGPASS/],
+        [postgres.connectionString.replace(/.*@/, 'redis://'), /Redis can't be used yet: /],
+      ] as const) {
+        await using service = await startServiceProcess({ ...env, REDIS_URL: url });
+        await service.printed('is REDIS_URL right?');
+        expect(service.output()).toMatch(reason);
+        expect(service.output()).not.toContain('not-this');
+        await service.printed('Ready');
+        const health = await ask(`${service.url}/health`, { headers: {} });
+        expect([health.status, health.body.degraded]).toEqual([200, true]);
+        if (url !== redis.url) continue;
+        await redis.start();
+        await service.printed('Redis is in use');
+        await redis.kill();
+        await service.printed('Redis is away');
+      }
+    } finally {
+      await redis[Symbol.asyncDispose]();
+    }
+  });
+});
+
 describe('without Postgres', () => {
   it('says 503 while it is away, and recovers alone', async () => {
     await using postgres = await startPostgres();
