@@ -63,12 +63,17 @@ export interface Batcher<Item, Value> {
    * @throws CorruptError (HOTPATH_BATCH_RESULT) when the loader did not give one result an item.
    * @throws AbortedError (HOTPATH_CLOSED) after `close()`.
    * @throws RangeError when `sizeOf` gives no number of at least 0; what `key` or `sizeOf` throw.
+   * @throws TypeError when the signal is none.
    * @throws The signal's reason, untouched; an item that nobody waits for leaves its batch.
    */
   load(item: Item, options?: { readonly signal?: AbortSignal | undefined }): Promise<Value>;
-  /** Sends what waits, now; resolves when that has settled. Never rejects. */
+  /**
+   * Sends what waits, now; resolves when that has settled. Never rejects.
+   *
+   * A loader must not wait for it: that would be waiting for itself, until `timeoutMs` ends its batch.
+   */
   flush(): Promise<void>;
-  /** Refuses new loads, sends what waits, and resolves when everything has settled. Never rejects. */
+  /** Refuses new loads, sends what waits, and resolves when everything has settled. Never rejects; see `flush` for loaders. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
   stats(): BatcherStats;

@@ -1,5 +1,6 @@
 import { type Clock, type Milliseconds, systemClock, type TimerHandle } from './clock.ts';
 import { TimeoutError } from './errors.ts';
+import { checkMs, checkSignal } from './internal/wait-arguments.ts';
 
 /** A signal that is tied to others for a while; dispose of it when the work is done. */
 export interface LinkedSignal extends Disposable {
@@ -33,12 +34,16 @@ export interface LinkSignalsOptions {
  * } finally {
  *   linked[Symbol.dispose]();
  * }
+ *
+ * @throws TypeError when a signal or the time is none; nothing is tied then.
  */
 export function linkSignals({
   signals = [],
   timeoutMs,
   clock = systemClock,
 }: LinkSignalsOptions): LinkedSignal {
+  for (const source of signals) checkSignal('linkSignals', source);
+  if (timeoutMs !== undefined) checkMs('linkSignals', 'timeoutMs', timeoutMs);
   const controller = new AbortController();
   const followed: [AbortSignal, () => void][] = [];
   let timer: TimerHandle | undefined;
@@ -83,12 +88,15 @@ export function deadlineError(timeoutMs: Milliseconds): TimeoutError<'HOTPATH_DE
  * use(await abortable(load(1), request.signal));
  *
  * @throws The signal's reason, untouched.
+ * @throws TypeError when the signal is none.
  */
 export function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return Promise.resolve(promise);
   return new Promise<T>((resolve, reject) => {
-    if (signal.aborted) {
+    if (signal?.aborted !== false) {
+      // It rejects for this reason, whatever becomes of the promise.
       Promise.resolve(promise).catch(() => {});
+      checkSignal('abortable', signal);
       reject(signal.reason);
       return;
     }
@@ -115,18 +123,21 @@ export interface SleepOptions {
 }
 
 /**
- * Resolves after `delayMs`, or rejects as soon as the signal aborts.
+ * Resolves after `delayMs`, or rejects as soon as the signal aborts; what is not above 0 is over at once.
  *
  * @example
  * await sleep(20, { signal: request.signal });
  *
  * @throws The signal's reason, untouched.
+ * @throws TypeError when `delayMs` is no number, or the signal is none.
  */
 export function sleep(
   delayMs: Milliseconds,
   { signal, clock = systemClock }: SleepOptions = {},
 ): Promise<void> {
   return new Promise((resolve, reject) => {
+    checkMs('sleep', 'delayMs', delayMs);
+    checkSignal('sleep', signal);
     if (signal?.aborted) {
       reject(signal.reason);
       return;

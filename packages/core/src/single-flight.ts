@@ -1,4 +1,5 @@
 import { AbortedError, RejectedError } from './errors.ts';
+import { checkSignal } from './internal/wait-arguments.ts';
 import { optionReader } from './options.ts';
 
 /** What the work of a flight is given. */
@@ -30,6 +31,7 @@ export interface SingleFlight<Key, Value> {
    *
    * @throws RejectedError (HOTPATH_FLIGHTS_FULL) when `maxKeys` keys are in flight.
    * @throws The signal's reason, untouched.
+   * @throws TypeError when the signal is none; nothing was begun or joined then.
    */
   run(
     key: Key,
@@ -142,7 +144,14 @@ export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): Sin
   return {
     run(key, work, flightOptions) {
       const signal = flightOptions?.signal;
-      if (signal?.aborted) return Promise.reject(signal.reason);
+      if (signal !== undefined) {
+        try {
+          checkSignal('singleFlight', signal);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+        if (signal.aborted) return Promise.reject(signal.reason);
+      }
       const joined = flights.get(key);
       if (joined !== undefined) {
         joined.waiters++;

@@ -195,7 +195,8 @@ export class GatherRun<Item, Value> {
     try {
       outcome = this.#worker(value, item);
       if (isThenable(outcome)) {
-        outcome.then(
+        // A foreign thenable may give another one, or answer twice; a native promise is passed through.
+        Promise.resolve(outcome).then(
           (result) => this.#succeed(item, result),
           (error) => this.#fail(item, error),
         );

@@ -3,6 +3,7 @@ import type { Clock, Milliseconds } from '../clock.ts';
 import { AbortedError, CorruptError, RejectedError, TimeoutError } from '../errors.ts';
 import { describe } from '../options.ts';
 import { Batch, Slot, Waiter } from './batch.ts';
+import { checkSignal } from './wait-arguments.ts';
 
 /** `BatcherOptions`, validated and with its defaults. */
 export interface ResolvedBatcherOptions<Item> {
@@ -54,6 +55,7 @@ export class WindowBatcher<Item, Value> implements Batcher<Item, Value> {
       const slotKey = key === undefined ? item : key(item);
       const bytes = sizeOf === undefined ? 0 : checkedSize(sizeOf(item));
       const signal = options?.signal;
+      checkSignal('batcher', signal);
       if (signal?.aborted) return reject(signal.reason);
       if (this.#closed) return reject(new AbortedError('HOTPATH_CLOSED', 'the batcher is closed'));
 

@@ -493,6 +493,60 @@ describe('bounds and closing', () => {
     }
   });
 
+  test('a signal that is none is a TypeError, and takes no place', async () => {
+    const { doubled, batches } = doubling();
+    for (const wrong of [null, 5, {}] as never[]) {
+      await expect(doubled.load(1, { signal: wrong })).rejects.toThrow(
+        /^batcher: signal must be an AbortSignal, got /,
+      );
+    }
+    await settle();
+    expect([batches, doubled.stats().loads, doubled.stats().queuedItems]).toEqual([[], 0, 0]);
+  });
+
+  test('key() may load, flush and close: each item is loaded once, and nothing is stuck', async () => {
+    for (const calls of ['load', 'flush', 'close'] as const) {
+      const loaded: number[][] = [];
+      const inner: Promise<unknown>[] = [];
+      const batch: Batcher<number, number> = batcher(
+        (items) => {
+          loaded.push([...items]);
+          return [...items];
+        },
+        {
+          key: (item) => {
+            if (item === 1) inner.push(calls === 'load' ? batch.load(2) : batch[calls]());
+            return item;
+          },
+        },
+      );
+      const loading = failure(batch.load(1));
+      if (calls === 'close') expect(await loading).toMatchObject({ code: 'HOTPATH_CLOSED' });
+      else expect(await loading).toBe('no failure');
+      await Promise.all(inner);
+      expect(loaded).toEqual(calls === 'load' ? [[2, 1]] : calls === 'flush' ? [[1]] : []);
+    }
+  });
+
+  test('a loader that waits for its own batcher is ended by timeoutMs, and close() with it', async () => {
+    for (const waits of ['flush', 'close'] as const) {
+      const clock = createVirtualClock();
+      const batch: Batcher<number, number> = batcher(
+        async (items) => {
+          await batch[waits]();
+          return [...items];
+        },
+        { clock, timeoutMs: 100 },
+      );
+      const loading = failure(batch.load(1));
+      await clock.advance(99);
+      const closing = batch.close();
+      await clock.advance(1);
+      expect(await loading).toMatchObject({ code: 'HOTPATH_BATCH_TIMEOUT' });
+      await closing;
+    }
+  });
+
   test.each([
     [{ maxBatchSize: 0 }, "batcher: option 'maxBatchSize' must be a whole number of at least 1, got 0"],
     [{ windowMs: -1 }, "batcher: option 'windowMs' must be a number of at least 0, got -1"],

@@ -68,7 +68,7 @@ describe('gather and its input', () => {
     }
   });
 
-  test('a return() that throws or rejects does not hide why it ended', async () => {
+  test('a return() that throws, rejects or never settles neither hides why it ended nor delays it', async () => {
     const bad = (fails: () => unknown, key: symbol) =>
       ({
         [key]: () => ({
@@ -84,6 +84,7 @@ describe('gather and its input', () => {
         throw new Error('return');
       }, Symbol.asyncIterator),
       bad(() => Promise.reject(new Error('return')), Symbol.asyncIterator),
+      bad(never, Symbol.asyncIterator),
     ];
     for (const input of inputs) {
       const controller = new AbortController();
@@ -204,6 +205,62 @@ describe('gather and its input', () => {
     first.resolve(0);
     expect(await gathering).toEqual([...Array.from({ length: 5_000 }).keys()]);
   });
+});
+
+describe('gather and hostile workers', () => {
+  test('a thenable that gives another one, answers twice or throws after its answer counts once, as await has it', async () => {
+    const thenables = [
+      (resolve: (value: unknown) => void) => resolve(Promise.resolve('inner')),
+      (resolve: (value: unknown) => void, reject: (error: unknown) => void) => {
+        resolve('first');
+        reject(new Error('second'));
+        resolve('third');
+      },
+      (resolve: (value: unknown) => void) => {
+        resolve('answered');
+        throw new Error('too late');
+      },
+      (resolve: (value: unknown) => void) => resolve(Promise.reject(new Error('inner'))),
+    ];
+    const results = await gather(thenables, (then) => ({ then }) as never as PromiseLike<string>);
+    expect(results).toMatchObject([
+      { status: 'ok', value: 'inner' },
+      { status: 'ok', value: 'first' },
+      { status: 'ok', value: 'answered' },
+      { status: 'error', error: new Error('inner') },
+    ]);
+  });
+
+  test.each(modes)(
+    'an abort listener that aborts again, settles its worker or starts another gather, in mode %s',
+    async (mode) => {
+      const group = new AbortController();
+      const inner: Promise<unknown>[] = [];
+      let calls = 0;
+      const worker = (item: number, { signal }: { readonly signal: AbortSignal }): Promise<number> =>
+        new Promise((resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            calls++;
+            group.abort('again');
+            inner.push(gather([item], (one) => one, { mode: 'failFast' }));
+            if (item % 2 === 0) resolve(item);
+            else reject(new Error(`item ${item}`));
+          });
+        });
+      const { input, seen } = counted(naturals());
+      const gathering = gather(input, worker, { mode, concurrency: 5, signal: group.signal });
+      group.abort('once');
+      if (mode === 'settled') {
+        expect((await gathering) as object[]).toMatchObject(
+          Array(5).fill({ status: 'aborted', error: 'once' }),
+        );
+      } else {
+        expect(await failure(gathering)).toBe('once');
+      }
+      expect([calls, seen.returned, seen.pulled, listeners(group.signal)]).toEqual([5, 1, 5, 0]);
+      expect(await Promise.all(inner)).toHaveLength(5);
+    },
+  );
 });
 
 describe('gather and its listener', () => {

@@ -153,3 +153,22 @@ describe('sleep', () => {
 test('deadlineError names the time that is over', () => {
   expect(deadlineError(250)).toMatchObject({ code: 'HOTPATH_DEADLINE', message: 'not done within 250 ms' });
 });
+
+test('what is no signal or no time is a TypeError that names it, and leaves nothing behind', async () => {
+  const clock = createVirtualClock();
+  const good = new AbortController();
+  for (const wrong of [null, 5, {}, 'signal'] as never[]) {
+    const message = /signal must be an AbortSignal, got (null|5|an object|"signal")/;
+    expect(() => linkSignals({ signals: [good.signal, wrong], clock })).toThrow(message);
+    await expect(sleep(5, { signal: wrong, clock })).rejects.toThrow(message);
+    // The promise's own rejection is nobody's any more.
+    await expect(abortable(Promise.reject(new Error('late')), wrong)).rejects.toThrow(message);
+  }
+  for (const wrong of [Number.NaN, '5', null, {}] as never[]) {
+    const message = /(timeoutMs|delayMs) must be a number, got (NaN|"5"|null|an object)/;
+    expect(() => linkSignals({ signals: [good.signal], timeoutMs: wrong, clock })).toThrow(message);
+    await expect(sleep(wrong, { signal: good.signal, clock })).rejects.toThrow(message);
+  }
+  await expect(sleep(undefined as never)).rejects.toThrow('sleep: delayMs must be a number, got undefined');
+  expect([listeners(good.signal), clock.pendingTimers]).toEqual([0, 0]);
+});

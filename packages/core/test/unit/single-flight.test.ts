@@ -220,6 +220,17 @@ describe('singleFlight', () => {
     expect(() => singleFlight({ maxKeys: maxKeys as number })).toThrow("singleFlight: option 'maxKeys'");
   });
 
+  test('a signal that is none is a TypeError, and neither begins nor joins a flight', async () => {
+    const group = singleFlight<string, number>();
+    const work = vi.fn(() => Promise.reject(new Error('down')));
+    for (const wrong of [null, 5, {}] as never[]) {
+      await expect(group.run('a', work, { signal: wrong })).rejects.toThrow(
+        /^singleFlight: signal must be an AbortSignal, got /,
+      );
+    }
+    expect([work.mock.calls.length, group.size]).toEqual([0, 0]);
+  });
+
   test('refuses an unknown option', () => {
     expect(() => singleFlight({ maxkeys: 1 } as never)).toThrow("singleFlight: unknown option 'maxkeys'");
   });
