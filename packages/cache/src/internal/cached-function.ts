@@ -96,7 +96,8 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
       return Promise.reject(error);
     }
     const entry = region.hit(key);
-    if (entry === undefined) return load(this, listOf(count, first, second), key);
+    if (entry === undefined)
+      return load(this, (count === 1 ? [first] : [first, second]) as unknown as Args, key);
     counters.l1Hits++;
     return region.promiseOf(entry) as Promise<Value>;
   }

@@ -52,7 +52,6 @@ class Context implements LoadContext {
 export class Flight implements SharedReader {
   readonly key: LocalKey;
   readonly sharedKey: string;
-  readonly readableKey: string;
   wantsLease = true;
   readonly #region: Region;
   readonly #load: Load;
@@ -61,6 +60,7 @@ export class Flight implements SharedReader {
   readonly #promise: Promise<unknown>;
   #resolve!: (value: unknown) => void;
   #reject!: (error: unknown) => void;
+  #value: unknown = undefined;
   #isCloned = false;
   #isSettled = false;
   #waiters = 0;
@@ -83,7 +83,6 @@ export class Flight implements SharedReader {
     this.#fallback = fallback;
     const { core } = region;
     this.sharedKey = core.tier === undefined ? '' : region.shared(key);
-    this.readableKey = core.tier === undefined ? '' : region.readable(key);
     this.#bornMs = core.hotClock.now();
     this.#epoch = core.marks.version;
     this.#drops = region.drops;
@@ -99,10 +98,17 @@ export class Flight implements SharedReader {
   join(signal: AbortSignal | undefined): Promise<unknown> {
     this.#waiters++;
     if (signal !== undefined) return this.#joinWith(signal);
-    return this.#promise.then(this.#handOut);
+    // The first waiter takes the promise itself; what it resolves with is a copy of its own where copies are made.
+    return this.#waiters === 1 ? this.#promise : this.#promise.then(() => this.#handOut());
   }
 
-  readonly #handOut = (value: unknown): unknown => (this.#isCloned ? deepClone(value) : value);
+  #handOut(): unknown {
+    return this.#isCloned ? deepClone(this.#value) : this.#value;
+  }
+
+  get readableKey(): string {
+    return this.#region.readable(this.key);
+  }
 
   #joinWith(signal: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -116,9 +122,9 @@ export class Flight implements SharedReader {
       };
       signal.addEventListener('abort', leave, { once: true });
       this.#promise.then(
-        (value) => {
+        () => {
           signal.removeEventListener('abort', leave);
-          resolve(this.#handOut(value));
+          resolve(this.#handOut());
         },
         (error) => {
           signal.removeEventListener('abort', leave);
@@ -180,7 +186,7 @@ export class Flight implements SharedReader {
     }
     core.counters.l2Hits++;
     if (restMs <= 0) core.counters.stale++;
-    const { isCloned } = this.#region.admit(shared.value);
+    const isCloned = this.#region.isCopied(shared.value);
     this.#isCloned = isCloned;
     this.#keep(shared.value, isCloned, shared.tags, shared.lifetime, shared.ageMs, shared.bytes);
     this.#region.land(this);
@@ -253,7 +259,7 @@ export class Flight implements SharedReader {
     const { core } = this.#region;
     const lifetime = drawLifetime(this.#load.options, value, context.ttlMs, loadMs, core.random);
     const isKept = !context.isSkipped && lifetime.freshMs > 0;
-    const { isCloned } = this.#region.admit(value);
+    const isCloned = this.#region.isCopied(value);
     this.#isCloned = isCloned;
     this.#region.land(this);
     const entry = isKept ? this.#keep(value, isCloned, tags, lifetime, 0, undefined) : undefined;
@@ -297,7 +303,10 @@ export class Flight implements SharedReader {
     const { core } = this.#region;
     if (this.#isFenced || this.#mayHaveMissedDrop) return undefined;
     if (core.bypassWhenAway && core.tier?.isAway(this.sharedKey)) return undefined;
-    if (core.marks.invalidates(this.#epoch, tags, () => this.#region.readable(this.key))) return undefined;
+    const { marks } = core;
+    if (marks.version !== this.#epoch && marks.invalidates(this.#epoch, tags, () => this.readableKey)) {
+      return undefined;
+    }
     const origin = { bornMs: this.#bornMs, epoch: this.#epoch, proof: this.#proof };
     const beta = this.#load.options.earlyRefreshBeta;
     return this.#region.store(this.key, value, isCloned, tags, lifetime, ageMs, origin, beta, bytes);
@@ -340,7 +349,7 @@ export class Flight implements SharedReader {
     if (shared === undefined) return false;
     if (core.hotClock.exact() >= this.#bornMs + core.maxStalenessMs) return false;
     core.counters.stale++;
-    this.#isCloned = this.#region.admit(shared.value).isCloned;
+    this.#isCloned = this.#region.isCopied(shared.value);
     this.#settle(shared.value);
     return true;
   }
@@ -348,7 +357,8 @@ export class Flight implements SharedReader {
   #settle(value: unknown): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#resolve(value);
+    this.#value = value;
+    this.#resolve(this.#handOut());
   }
 }
 

@@ -45,7 +45,7 @@ export function keyOfString(value: string): string {
 export function sharedKey(key: LocalKey): string {
   if (typeof key === 'number') return `n${key}`;
   // UTF-8 has no place for half a surrogate pair: left as it is, all of them would become one key.
-  if (/\p{Surrogate}/u.test(key)) return `x${Buffer.from(key, 'utf16le').toString('base64url')}`;
+  if (!key.isWellFormed()) return `x${Buffer.from(key, 'utf16le').toString('base64url')}`;
   return key.charCodeAt(0) === ENCODED_CODE ? `e${key.slice(1)}` : `s${key}`;
 }
 

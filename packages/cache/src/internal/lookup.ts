@@ -13,7 +13,6 @@ export interface FoundValue {
 /** A read of the shared tier that loads nothing. */
 export class Lookup implements SharedReader {
   readonly sharedKey: string;
-  readonly readableKey: string;
   readonly wantsLease = false;
   readonly #region: Region;
   readonly #key: LocalKey;
@@ -26,7 +25,6 @@ export class Lookup implements SharedReader {
   constructor(region: Region, key: LocalKey, resolve: (found: FoundValue | undefined) => void) {
     const { core } = region;
     this.sharedKey = region.shared(key);
-    this.readableKey = region.readable(key);
     this.#region = region;
     this.#key = key;
     this.#resolve = resolve;
@@ -34,6 +32,10 @@ export class Lookup implements SharedReader {
     this.#epoch = core.marks.version;
     this.#drops = region.drops;
     this.#proof = core.tier?.proofFor(this.sharedKey);
+  }
+
+  get readableKey(): string {
+    return this.#region.readable(this.#key);
   }
 
   onShared(status: SharedStatus, shared: SharedValue | undefined): void {
@@ -52,7 +54,7 @@ export class Lookup implements SharedReader {
     }
     core.counters.l2Hits++;
     if (restMs <= 0) core.counters.stale++;
-    const { isCloned } = this.#region.admit(value);
+    const isCloned = this.#region.isCopied(value);
     const isValid =
       this.#drops === this.#region.drops &&
       !core.marks.invalidates(this.#epoch, tags, () => this.readableKey);

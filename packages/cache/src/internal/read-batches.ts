@@ -202,7 +202,7 @@ export class ReadBatches {
       return;
     }
     const sequence = bytes.readDoubleBE(SEQUENCE_OFFSET);
-    if (shard.mirror.invalidates(sequence, opened.tags, reader.readableKey)) {
+    if (shard.mirror.invalidates(sequence, opened.tags, reader)) {
       if (reader.wantsLease) this.#acquire(shard, reader, ['0', '', sequence]);
       else reader.onShared('missing', undefined, '');
       return;

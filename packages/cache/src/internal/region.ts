@@ -178,7 +178,7 @@ export class Region {
     const kept = this.#copy === 'none' ? value : deepClone(value);
     const proof = core.tier?.proofFor(this.shared(key));
     const origin = { bornMs, epoch: core.marks.version, proof };
-    this.store(key, kept, this.admit(kept).isCloned, tags, lifetime, 0, origin, 0, undefined);
+    this.store(key, kept, this.isCopied(kept), tags, lifetime, 0, origin, 0, undefined);
   }
 
   #refresh(key: LocalKey, load: Load, entry: Entry): void {
@@ -202,11 +202,11 @@ export class Region {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
   }
 
-  /** What a reader is given of a value that it does not share with memory yet. */
-  admit(value: unknown): { readonly isCloned: boolean } {
-    if (this.#copy === 'none') return { isCloned: false };
-    if (this.#copy === 'clone') return { isCloned: typeof value === 'object' && value !== null };
-    return { isCloned: !deepFreeze(value) };
+  /** Whether each reader of this value gets a copy; freezes what need not be copied then. */
+  isCopied(value: unknown): boolean {
+    if (this.#copy === 'none') return false;
+    if (this.#copy === 'clone') return typeof value === 'object' && value !== null;
+    return !deepFreeze(value);
   }
 
   /** Keeps a value in memory; `ageMs` is what it has already lived. */

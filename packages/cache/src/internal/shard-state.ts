@@ -60,10 +60,12 @@ export class ShardMirror {
   }
 
   /** Whether a value whose load began after invalidation `sequence` has been invalidated since. */
-  invalidates(sequence: number, tags: readonly string[], readableKey: string): boolean {
+  invalidates(sequence: number, tags: readonly string[], reader: { readonly readableKey: string }): boolean {
     if (!(sequence >= this.floor)) return true;
     if (this.#sequences.size === 0) return false;
     for (const tag of tags) if ((this.#sequences.get(`t${tag}`) ?? 0) > sequence) return true;
+    if (this.#prefixLengths.size === 0) return false;
+    const { readableKey } = reader;
     for (const length of this.#prefixLengths) {
       if (length > readableKey.length) continue;
       if ((this.#sequences.get(`p${readableKey.slice(0, length)}`) ?? 0) > sequence) return true;
