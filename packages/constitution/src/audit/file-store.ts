@@ -189,16 +189,22 @@ export class FileAuditStore implements AuditStore {
   async nodes(segment: number, positions: readonly number[]): Promise<readonly Buffer[]> {
     const file = await open(this.#segmentPath(segment, 'tree'), 'r');
     try {
-      return await Promise.all(
-        positions.map(async (position) => {
-          const hashed = Buffer.alloc(HASH_BYTES);
-          const { bytesRead } = await file.read(hashed, 0, HASH_BYTES, position * HASH_BYTES);
-          if (bytesRead !== HASH_BYTES) {
+      const spans = spansOf(positions);
+      const pieces = await Promise.all(
+        spans.map(async ({ start, end }) => {
+          const bytes = Buffer.allocUnsafeSlow((end - start) * HASH_BYTES);
+          const { bytesRead } = await file.read(bytes, 0, bytes.length, start * HASH_BYTES);
+          if (bytesRead !== bytes.length) {
             throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `the tree of segment ${segment} is cut off`);
           }
-          return hashed;
+          return { start, end, bytes };
         }),
       );
+      return positions.map((position) => {
+        const piece = pieces.find(({ start, end }) => position >= start && position < end);
+        const { start, bytes } = piece as { readonly start: number; readonly bytes: Buffer };
+        return bytes.subarray((position - start) * HASH_BYTES, (position - start + 1) * HASH_BYTES);
+      });
     } finally {
       await file.close();
     }
@@ -230,6 +236,20 @@ export class FileAuditStore implements AuditStore {
       this.#release = undefined;
     }
   }
+}
+
+/** Hashes that one read may take: the upper half of a tree's levels lies as close together. */
+const LARGEST_SPAN = 256;
+
+/** The runs of hashes to read, so that positions close together need one read. */
+function spansOf(positions: readonly number[]): readonly { readonly start: number; readonly end: number }[] {
+  const spans: { start: number; end: number }[] = [];
+  for (const position of positions.toSorted((a, b) => a - b)) {
+    const last = spans.at(-1);
+    if (last !== undefined && position < last.start + LARGEST_SPAN) last.end = position + 1;
+    else spans.push({ start: position, end: position + 1 });
+  }
+  return spans;
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
