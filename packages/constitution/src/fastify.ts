@@ -20,7 +20,8 @@ export interface ConstitutionFastifyOptions extends InboundOptions {}
  *
  * A request without an accepted hash is answered with 403 and a {@link ConstitutionRefusal}, unless the
  * constitution's mode lets it through. `exempt` names routes as they were registered (`/health`, `/v1/items/:id`);
- * what matches no route is never exempt. With `field` the check comes after the body was parsed.
+ * what matches no route is never exempt. With `field` the check comes after the body was parsed; what could
+ * not be parsed is answered before it, without a stamp.
  *
  * @example
  * await app.register(constitutionPlugin, { constitution, exempt: ['/health'] });

@@ -103,11 +103,18 @@ describe('the Fastify plugin', () => {
     expect(await statusOf('/health')).toBe(200);
     expect(await statusOf('/health?x=1')).toBe(200);
     expect(await statusOf('/v1/open/7')).toBe(200);
+    // Written otherwise, and the same route.
+    expect(await statusOf('/%68ealth')).toBe(200);
     for (const path of [
       '/health/',
       '/health/details',
       '/healthz',
       '/HEALTH',
+      '//health',
+      '/health//',
+      '/health%2f',
+      '/health%00',
+      '/health;a',
       '/v1/open',
       '/v1/open/7/8',
       '/nowhere',
@@ -117,6 +124,27 @@ describe('the Fastify plugin', () => {
     const absolute = await raw(origin, ['GET http://other/v1/items?/health HTTP/1.1']);
     expect(absolute).toMatch(/^HTTP\/1.1 403 /);
     expect(await raw(origin, ['GET /health/../v1/items HTTP/1.1'])).toMatch(/^HTTP\/1.1 403 /);
+  });
+
+  it('exempts what a router that is lenient by choice takes for the route, and a route by its whole path', async () => {
+    const constitution = createConstitution({ active: HASH });
+    app = Fastify({ routerOptions: { caseSensitive: false, ignoreTrailingSlash: true } });
+    await app.register(
+      async (scope) => {
+        await scope.register(constitutionPlugin, { constitution, exempt: ['/inner/health', '/health'] });
+        scope.get('/health', async () => ({ ok: true }));
+        scope.get('/health/health', async () => ({ secret: 1 }));
+        scope.get('/items', async () => []);
+      },
+      { prefix: '/inner' },
+    );
+    app.get('/outside', async () => ({ open: true }));
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' });
+    const statusOf = async (path: string): Promise<number> => (await fetch(`${origin}${path}`)).status;
+    for (const path of ['/inner/health', '/inner/health/', '/INNER/Health', '/outside'])
+      expect([path, await statusOf(path)]).toEqual([path, 200]);
+    for (const path of ['/inner/health/health', '/inner/items'])
+      expect([path, await statusOf(path)]).toEqual([path, 403]);
   });
 
   it('stamps every response of what it let through: errors, unknown routes and exempt ones', async () => {
@@ -162,6 +190,13 @@ describe('the Fastify plugin', () => {
     }
     expect(await post(JSON.stringify({}), { 'x-constitutional-hash': HASH })).toBe(403);
     expect(await post('{"meta":')).toBe(400);
+    const broken = await fetch(`${origin}/v1/items`, {
+      method: 'POST',
+      body: '{"meta":',
+      headers: { 'content-type': 'application/json' },
+    });
+    // Nothing was checked yet, so it is like a refusal.
+    expect([...broken.headers].flat().join()).not.toContain(HASH);
     expect((await fetch(`${origin}/v1/items`)).status).toBe(403);
   });
 

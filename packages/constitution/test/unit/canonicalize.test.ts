@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { CanonicalJsonError, canonicalize, canonicalizeText } from '../../src/index.ts';
+import { type Rfc8785Number, rfc8785Numbers } from './rfc8785-numbers.ts';
 
 /** RFC 8785 written down as plainly as possible. */
 function obvious(value: unknown): string {
@@ -132,6 +134,19 @@ describe('canonicalize', () => {
       expect(problemOf({ a: [double(hex)] })).toMatch(/^\$\.a\[0\] is /);
     },
   );
+
+  it.each([
+    [1_000, 'be18b62b6f69cdab33a7e0dae0d9cfa869fda80ddc712221570f9f40a5878687'],
+    [100_000, '22776e6d4b49fa294a0d0f349268e5c28808fe7e0cb2bcbe28f63894e494d4c7'],
+  ])("writes the first %d numbers of the RFC's authors as their checksum demands", (count, checksum) => {
+    const lines = createHash('sha256');
+    const numbers = rfc8785Numbers();
+    for (let line = 0; line < count; line++) {
+      const { hex, number } = numbers.next().value as Rfc8785Number;
+      lines.update(`${hex},${canonicalize(number)}\n`);
+    }
+    expect(lines.digest('hex')).toBe(checksum);
+  });
 
   it('agrees with an obvious implementation on 100,000 random values', () => {
     const value = fc.oneof(
