@@ -1,4 +1,5 @@
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@hotpath/testkit';
+import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, HASH, type ServiceProcess, startServiceProcess } from '../service-process.ts';
@@ -57,9 +58,15 @@ describe('policies', () => {
     expect(second.body).toEqual(first.body);
   });
 
-  it('stamps what it answers with the hash', async () => {
-    const answer = await ask(`${service.url}/v1/policies/1`);
-    expect(answer.headers.get('x-constitutional-hash')).toBe(HASH);
+  it('stamps what it answers with the hash, errors included', async () => {
+    for (const [path, status] of [
+      ['1', 200],
+      ['999999', 404],
+      ['abc', 400],
+    ] as const) {
+      const answer = await ask(`${service.url}/v1/policies/${path}`);
+      expect([answer.status, answer.headers.get('x-constitutional-hash')]).toEqual([status, HASH]);
+    }
   });
 
   it('says 404 for a policy that does not exist', async () => {
@@ -129,6 +136,19 @@ describe('decisions', () => {
     );
     expect(sessions).toEqual([{ name: `governed-service ${HASH}` }]);
   });
+
+  it('keeps nothing in Redis under a key without the hash', async () => {
+    await ask(`${service.url}/v1/policies/3`);
+    await ask(`${service.url}/v1/policies?status=active&limit=2`);
+    const client = new Redis(redis.url);
+    try {
+      const keys = (await client.keys('*')).filter((key) => key.includes('policy'));
+      expect(keys.length).toBeGreaterThanOrEqual(2);
+      expect(keys.filter((key) => !key.includes(HASH))).toEqual([]);
+    } finally {
+      client.disconnect();
+    }
+  });
 });
 
 describe('refusals', () => {
@@ -143,7 +163,13 @@ describe('refusals', () => {
     it(`refuses ${what} with 403, and does not tell the expected one`, async () => {
       const answer = await ask(`${service.url}/v1/policies/1`, options);
       expect(answer.status).toBe(403);
-      expect(answer.body.error.code).toMatch(/^HOTPATH_CONSTITUTION/);
+      expect(answer.body).toEqual({
+        error: {
+          code: expect.stringMatching(/^HOTPATH_CONSTITUTION_[A-Z_]+$/),
+          result: expect.stringMatching(/^(missing|malformed|unknown)$/),
+          message: expect.stringContaining('the constitutional hash'),
+        },
+      });
       expect(answer.text + JSON.stringify([...answer.headers])).not.toContain(HASH);
     });
   }

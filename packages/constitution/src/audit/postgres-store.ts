@@ -52,6 +52,8 @@ export function postgresAuditStore({ client, log = 'default' }: PostgresAuditSto
 }
 
 const UNIQUE_VIOLATION = '23505';
+/** A catalogue row, a table, a type, or a row that was altered at the same time. */
+const MADE_MEANWHILE: readonly unknown[] = [UNIQUE_VIOLATION, '42P07', '42710', 'XX000'];
 
 class PostgresAuditStore implements AuditStore {
   readonly #client: PostgresPort;
@@ -93,8 +95,7 @@ class PostgresAuditStore implements AuditStore {
       await this.#client.query(table, []);
     } catch (error) {
       // Two that create one table at the same time: for one of them it is there already.
-      const { code } = error as { code?: string };
-      if (code !== UNIQUE_VIOLATION && code !== '42P07' && code !== 'XX000') throw error;
+      if (!MADE_MEANWHILE.includes((error as { code?: unknown }).code)) throw error;
       await this.#client.query(table, []);
     }
   }
