@@ -46,7 +46,7 @@ export interface Cache extends AsyncDisposable {
    */
   wrap<Args extends readonly unknown[], Value>(
     loader: (...args: Args) => Value | PromiseLike<Value>,
-    options?: WrapOptions<Args>,
+    options?: WrapOptions<Args & {}>,
   ): CachedFunction<Args, Value>;
   /** The value of `key`, made by `factory` where there is none. Fails as a {@link CachedFunction} does. */
   getOrSet<Value>(key: string, factory: Factory<Value>, options?: GetOrSetOptions): Promise<Value>;
