@@ -24,3 +24,6 @@ export function resolveHttpHedgeOptions(options: HttpHedgeOptions): ResolvedHttp
   read.end();
   return Object.freeze({ delayMs, maxRatio });
 }
+
+/** What `true` means for a request whose client has it off. */
+export const HTTP_HEDGE: ResolvedHttpHedgeOptions = resolveHttpHedgeOptions({});

@@ -21,11 +21,7 @@ export function batchRequests<Item, Value>(
   }
   return batcher<Item, Value>(
     async (items, { signal }) => {
-      const made = toRequest(items);
-      const request = typeof made === 'string' ? { url: made } : made;
-      const own = request.signal;
-      const given = { ...request, signal: own === undefined ? signal : AbortSignal.any([signal, own]) };
-      const body = await engine.run('batcher', 'json', request.method ?? 'GET', request.url, given);
+      const body = await engine.send('batcher', 'json', toRequest(items), signal);
       return fromResponse(body, items);
     },
     { clock: engine.clock, ...limits },

@@ -1,4 +1,10 @@
-import type { Batcher, GatherItems, GatherMode, Milliseconds } from '@hotpath/core';
+import {
+  type Batcher,
+  type GatherItems,
+  type GatherMode,
+  type Milliseconds,
+  optionReader,
+} from '@hotpath/core';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Dispatcher } from 'undici';
 import { batchRequests, type HttpBatcherOptions } from './http-batcher.ts';
@@ -130,15 +136,16 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     (name: string, method: string): SendJson =>
     (url, json, given) =>
       engine.run(name, 'json', method, url, given as HttpJsonOptions, json) as Promise<never>;
-  const close = ({ drainMs = 5_000 }: HttpCloseOptions = {}): Promise<void> => engine.close(drainMs);
+  const close = async (given?: HttpCloseOptions): Promise<void> => {
+    const read = optionReader('close', given);
+    const drainMs = read.number('drainMs', 5_000, { min: 0 });
+    read.end();
+    await engine.close(drainMs);
+  };
   let dispatcher: PooledDispatcher | undefined;
 
   return {
-    request: (given) => {
-      const request = asRequest(given);
-      const { method = 'GET', url } = request;
-      return engine.run('request', 'response', method, url, request) as Promise<HttpResponse>;
-    },
+    request: (given) => engine.send('request', 'response', given) as Promise<HttpResponse>,
     get: send('get', 'GET'),
     head: send('head', 'HEAD'),
     post: send('post', 'POST'),
@@ -154,7 +161,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     gatherStream: (requests, given) => gatherRequestsStream(engine, requests, given),
     batcher: (given) => batchRequests(engine, given),
     events: (request, given) => readEvents(engine, request, given),
-    stream: (request) => openStream(engine, asRequest(request)),
+    stream: (request) => openStream(engine, request),
     get dispatcher() {
       dispatcher ??= new PooledDispatcher(engine);
       return dispatcher;
@@ -163,8 +170,4 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     close,
     [Symbol.asyncDispose]: () => close(),
   };
-}
-
-function asRequest(given: HttpRequest | string): HttpRequest {
-  return typeof given === 'string' ? { url: given } : given;
 }

@@ -1,10 +1,15 @@
 import { type Milliseconds, optionReader, sleep } from '@hotpath/core';
-import { HttpCorruptError, HttpTimeoutError } from './errors.ts';
+import { HttpCorruptError, type HttpErrorDetails, HttpTimeoutError } from './errors.ts';
 import type { BodyStream } from './internal/body-stream.ts';
 import type { Engine } from './internal/engine.ts';
 import { EventParser, EventTooLarge, type ServerEvent } from './internal/event-parser.ts';
+import { ClientClosed, toFailure } from './internal/failure.ts';
+import { isHeaderValue } from './internal/headers.ts';
 import type { HttpRequest } from './request.ts';
 import type { HttpResponseHeaders } from './response.ts';
+
+/** A server that asks for more is asked again all the same. */
+const LONGEST_RECONNECT_MS = 300_000;
 
 /** How `events` reads. */
 export interface HttpEventsOptions {
@@ -54,80 +59,84 @@ function resolveEventsOptions(options: HttpEventsOptions | undefined): ResolvedE
 }
 
 /** `client.stream`. */
-export function openStream(engine: Engine, request: HttpRequest): Promise<HttpStream> {
-  return engine.run('stream', 'stream', request.method ?? 'GET', request.url, request) as Promise<OpenStream>;
+export function openStream(engine: Engine, request: HttpRequest | string): Promise<HttpStream> {
+  return engine.send('stream', 'stream', request) as Promise<OpenStream>;
 }
 
 /** `client.events`. */
-export function readEvents(
+export async function* readEvents(
   engine: Engine,
   given: HttpRequest | string,
   options?: HttpEventsOptions,
 ): AsyncGenerator<ServerEvent, void, void> {
   const resolved = resolveEventsOptions(options);
   const request = typeof given === 'string' ? { url: given } : given;
-  const { method = 'GET' } = request;
-  if (resolved.reconnect && method !== 'GET') {
+  if (resolved.reconnect && (request?.method ?? 'GET').toUpperCase() !== 'GET') {
     throw new TypeError("events: option 'reconnect' is only for GET: nothing else may be sent again unasked");
   }
-  return events();
+  let lastEventId = '';
+  let pauseMs = resolved.reconnectMs;
+  let failures = 0;
+  for (;;) {
+    const parser = new EventParser(resolved.maxEventBytes);
+    parser.lastEventId = lastEventId;
+    let failure: unknown;
+    let details: HttpErrorDetails | undefined;
+    try {
+      const stream = await open(lastEventId);
+      details = stream.body.details;
+      if (stream.status === 204) return;
+      for await (const event of parse(stream, parser)) {
+        failures = 0;
+        lastEventId = event.id;
+        yield event;
+      }
+    } catch (error) {
+      failure = error;
+    }
+    if (!resolved.reconnect || !isWorthAnotherTry(failure) || ++failures > resolved.maxReconnects) {
+      if (failure === undefined) return;
+      throw failure;
+    }
+    pauseMs = Math.min(parser.retryMs ?? pauseMs, LONGEST_RECONNECT_MS);
+    await pause(pauseMs, details ?? (failure as HttpErrorDetails));
+  }
 
-  async function* events(): AsyncGenerator<ServerEvent, void, void> {
-    let lastEventId = '';
-    let pauseMs = resolved.reconnectMs;
-    let failures = 0;
-    for (;;) {
-      const parser = new EventParser(resolved.maxEventBytes);
-      parser.lastEventId = lastEventId;
-      let failure: unknown;
-      try {
-        const stream = await open(lastEventId);
-        if (stream.status === 204) return;
-        for await (const event of parse(stream, parser)) {
-          failures = 0;
-          lastEventId = event.id;
-          yield event;
-        }
-      } catch (error) {
-        failure = error;
-      }
-      const isOver = !resolved.reconnect || engine.isClosed || request.signal?.aborted;
-      if (isOver || !isWorthAnotherTry(failure) || ++failures > resolved.maxReconnects) {
-        if (failure === undefined) return;
-        throw failure;
-      }
-      pauseMs = parser.retryMs ?? pauseMs;
-      await sleep(pauseMs, { signal: request.signal, clock: engine.clock });
+  /** Ends with the reader's signal, or with the client. */
+  async function pause(forMs: Milliseconds, details: HttpErrorDetails): Promise<void> {
+    const { signal } = request;
+    const { closeSignal, clock } = engine;
+    const either = signal === undefined ? closeSignal : AbortSignal.any([signal, closeSignal]);
+    try {
+      await sleep(forMs, { signal: either, clock });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw toFailure(new ClientClosed('the client is closed'), details).error;
     }
   }
 
-  async function open(lastEventId: string): Promise<OpenStream> {
-    const headers =
-      lastEventId === '' ? request.headers : { ...request.headers, 'last-event-id': lastEventId };
-    const withHeaders = headers === undefined ? request : { ...request, headers };
-    const stream = (await engine.run('events', 'events', method, request.url, withHeaders)) as OpenStream;
+  async function open(after: string): Promise<OpenStream> {
+    // As UTF-8, which is how the standard has it sent; an id that no header can carry is left out.
+    const id = Buffer.from(after).toString('latin1');
+    const isSendable = id !== '' && isHeaderValue(id);
+    const headers = isSendable ? { ...request.headers, 'last-event-id': id } : undefined;
+    const stream = (await engine.send(
+      'events',
+      'events',
+      headers === undefined ? request : { ...request, headers },
+    )) as OpenStream;
     const type = String(stream.headers['content-type'] ?? '');
     if (stream.status === 204 || /^text\/event-stream\s*(;|$)/i.test(type)) return stream;
     await stream.body.return();
-    const details = {
-      method,
-      url: String(request.url),
-      attempt: 1,
-      phase: 'headers' as const,
-      status: stream.status,
-    };
     throw new HttpCorruptError(
       'HOTPATH_HTTP_BAD_BODY',
-      `the body is not an event stream but '${type}'`,
-      details,
+      `the body is not an event stream but '${type.slice(0, 100)}'`,
+      stream.body.details!,
     );
   }
 
-  async function* parse(
-    { body, status }: OpenStream,
-    parser: EventParser,
-  ): AsyncGenerator<ServerEvent, void, void> {
-    const details = { method, url: String(request.url), attempt: 1, phase: 'body' as const, status };
+  async function* parse({ body }: OpenStream, parser: EventParser): AsyncGenerator<ServerEvent, void, void> {
+    const details = body.details!;
     const { idleTimeoutMs } = resolved;
     const onIdle = (): void => {
       const message = `not a byte within ${idleTimeoutMs} ms`;

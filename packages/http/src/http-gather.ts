@@ -1,4 +1,5 @@
 import {
+  describe,
   type GatherContext,
   type GatherItems,
   type GatherMode,
@@ -55,7 +56,10 @@ class RequestGather {
   readonly #gate: GatherGate;
   readonly #queued = new Map<number, Milliseconds>();
 
-  constructor(engine: Engine, kind: 'response' | 'json', places: number) {
+  constructor(engine: Engine, owner: string, kind: 'response' | 'json', places: number) {
+    if (kind !== 'response' && kind !== 'json') {
+      throw new TypeError(`${owner}: option 'as' must be 'response' or 'json', got ${describe(kind)}`);
+    }
     this.#engine = engine;
     this.#kind = kind;
     this.#gate = new GatherGate(places, engine.options.maxQueued, engine.clock);
@@ -66,15 +70,11 @@ class RequestGather {
   }
 
   readonly work = async (item: Item, context: GatherContext): Promise<never> => {
-    const request = typeof item === 'string' ? { url: item } : item;
-    const key = laneOf(request.url);
+    const key = laneOf(item);
     const observer: CallObserver = { attempts: 1, queuedMs: 0 };
     this.#gate.begin(key);
     try {
-      const signal = joinSignals(context.signal, request.signal);
-      const given = { ...request, signal };
-      const { method = 'GET', url } = request;
-      return (await this.#engine.run('gather', this.#kind, method, url, given, undefined, observer)) as never;
+      return (await this.#engine.send('gather', this.#kind, item, context.signal, observer)) as never;
     } finally {
       context.attempts = Math.max(1, observer.attempts);
       if (observer.queuedMs > 0) this.#queued.set(context.index, observer.queuedMs);
@@ -90,15 +90,13 @@ class RequestGather {
 }
 
 // Items without an origin of their own share the client's.
-function laneOf(url: string | URL): string {
-  if (typeof url !== 'string') return url.origin;
+function laneOf(item: Item): string {
+  const url = typeof item === 'string' ? item : item?.url;
+  if (url instanceof URL) return url.origin;
+  if (typeof url !== 'string') return '';
   if (!isAbsolute(url)) return '';
   const end = url.indexOf('/', url.indexOf('//') + 2);
   return end === -1 ? url : url.slice(0, end);
-}
-
-function joinSignals(group: AbortSignal, own: AbortSignal | undefined): AbortSignal {
-  return own === undefined ? group : AbortSignal.any([group, own]);
 }
 
 /** `client.gather`. */
@@ -108,7 +106,7 @@ export async function gatherRequests(
   { as = 'response', ...options }: HttpGatherOptions = {},
 ): Promise<unknown> {
   const { connections, maxQueued } = engine.options;
-  const run = new RequestGather(engine, as, options.concurrency ?? connections);
+  const run = new RequestGather(engine, 'gather', as, options.concurrency ?? connections);
   // A number that the caller gives is meant to the letter; else the gate decides.
   const concurrency = options.concurrency ?? connections + maxQueued;
   const outcome = await gather(run.pace(requests), run.work, {
@@ -128,7 +126,7 @@ export async function* gatherRequestsStream(
 ): AsyncGenerator<HttpGatherResult<never>, void, void> {
   // Results that nobody has taken yet hold their places, so that a slow reader slows the input.
   const concurrency = options.concurrency ?? engine.options.connections;
-  const run = new RequestGather(engine, as, concurrency);
+  const run = new RequestGather(engine, 'gatherStream', as, concurrency);
   const results = gatherStream(run.pace(requests), run.work, {
     clock: engine.clock,
     ...options,

@@ -239,6 +239,11 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     random: read.function<RandomSource>('random', systemRandom),
   };
   read.end();
+  if (resolved.dispatcher !== undefined && ssrfGuard !== undefined) {
+    throw new TypeError(
+      `${OWNER}: options 'dispatcher' and 'ssrfGuard' exclude each other: the guard sees only sockets of this client`,
+    );
+  }
   // Each origin gets its own when it is first used; what is wrong is told now.
   if (resolved.breaker !== undefined) resolveCircuitBreakerOptions(resolved.breaker);
   if (resolved.rateLimit !== undefined) rateLimiter(resolved.rateLimit);
@@ -290,11 +295,6 @@ function readBaseUrls(given: unknown): readonly URL[] {
     const url = parseAbsolute(`${OWNER}: option 'baseUrl'`, one);
     if (url.search !== '' || url.hash !== '') {
       throw new TypeError(`${OWNER}: option 'baseUrl' must have neither query nor fragment`);
-    }
-    if (url.username !== '' || url.password !== '') {
-      throw new TypeError(
-        `${OWNER}: option 'baseUrl' must not hold credentials; give an authorization header`,
-      );
     }
     return url;
   });

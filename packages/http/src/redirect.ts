@@ -35,3 +35,6 @@ export function resolveHttpRedirectOptions(options: HttpRedirectOptions): Resolv
   const names = forwardHeaders.map((name) => name.toLowerCase());
   return Object.freeze({ max, forwardHeaders: new Set([...ALWAYS_FORWARDED, ...names]) });
 }
+
+/** What `true` means for a request whose client has it off. */
+export const HTTP_REDIRECT: ResolvedHttpRedirectOptions = resolveHttpRedirectOptions({});

@@ -44,3 +44,6 @@ export function resolveHttpRetryOptions(options: HttpRetryOptions | undefined): 
   read.end();
   return Object.freeze(resolved);
 }
+
+/** What `true` means for a request whose client has it off. */
+export const HTTP_RETRY: ResolvedHttpRetryOptions = resolveHttpRetryOptions({});

@@ -35,12 +35,7 @@ export function takeAnswer(call: Call, attempt: Attempt): void {
   if (status === 429) {
     attempt.target.limiter?.pause(retryAfterMs(responseHeaders, call.engine.clock.wallTime()) ?? 0);
   }
-  if (!accepted && call.spec.retry?.statuses.has(status)) {
-    const waitMs = retryAfterMs(responseHeaders, call.engine.clock.wallTime());
-    call.retryOrFail(statusError(call, attempt, attempt.bytes, waitMs), true, waitMs);
-    return;
-  }
-  const encoding = responseHeaders['content-encoding'];
+  const encoding = call.engine.options.decompress ? responseHeaders['content-encoding'] : undefined;
   if (encoding === undefined) finish(call, attempt, attempt.bytes, accepted);
   else void undo(call, attempt, encoding, accepted);
 }
@@ -55,7 +50,9 @@ async function undo(
   try {
     bytes = await decompress(attempt.bytes, encoding, call.maxResponseBytes);
   } catch (error) {
-    if (error instanceof TooLarge) call.fail(toFailure(error, call.details()).error);
+    // What the server says by its status matters more than why its text can't be read.
+    if (!accepted) finish(call, attempt, Buffer.alloc(0), false);
+    else if (error instanceof TooLarge) call.fail(toFailure(error, call.details()).error);
     else {
       const message = error instanceof BadEncoding ? error.message : 'the body could not be decompressed';
       const details = { ...call.details(), cause: error };
@@ -67,10 +64,11 @@ async function undo(
 }
 
 function finish(call: Call, attempt: Attempt, bytes: Buffer, accepted: boolean): void {
-  const { decode, schema } = call.spec;
+  const { decode, schema, retry } = call.spec;
   if (!accepted || decode === undefined) {
     const waitMs = retryAfterMs(attempt.responseHeaders, call.engine.clock.wallTime());
-    call.fail(statusError(call, attempt, bytes, waitMs));
+    const error = statusError(call, attempt, bytes, waitMs);
+    call.retryOrFail(error, !accepted && retry?.statuses.has(attempt.status) === true, waitMs);
     return;
   }
   let value: unknown;

@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import type { HttpErrorDetails } from '../errors.ts';
 
 const NOTHING: IteratorResult<Buffer, undefined> = { done: true, value: undefined };
 // Above this the socket is no longer read.
@@ -10,6 +11,8 @@ const HIGH_WATER_BYTES = 64 * 1024;
  * Leaving the loop early gives the exchange up, and with it its connection.
  */
 export class BodyStream implements AsyncIterableIterator<Buffer, undefined> {
+  /** What an error of whoever reads it says of its request; set by whoever hands it on. */
+  details: HttpErrorDetails | undefined;
   readonly #controller: Dispatcher.DispatchController;
   readonly #cancel: () => void;
   #chunks: Buffer[] = [];

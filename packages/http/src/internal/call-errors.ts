@@ -2,6 +2,7 @@ import type { Milliseconds } from '@hotpath/core';
 import {
   type HttpAbortedError,
   HttpCorruptError,
+  type HttpErrorDetails,
   HttpRejectedError,
   HttpTimeoutError,
   HttpUnavailableError,
@@ -25,8 +26,8 @@ export function circuitOpen(call: Call): HttpUnavailableError {
   return new HttpUnavailableError('HOTPATH_HTTP_CIRCUIT_OPEN', 'the circuit of this origin is open', details);
 }
 
-export function queueFull(call: Call): HttpRejectedError {
-  return new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', call.details());
+export function queueFull(details: HttpErrorDetails): HttpRejectedError {
+  return new HttpRejectedError('HOTPATH_HTTP_QUEUE_FULL', 'too many requests wait already', details);
 }
 
 export function rateLimited(call: Call, retryAfterMs: Milliseconds, cause: unknown): HttpRejectedError {

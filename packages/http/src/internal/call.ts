@@ -111,7 +111,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     }
     calls.add(this);
     this.origin.active++;
-    this.origin.budget?.recordCall();
+    this.origin.budget.recordCall();
     this.next(this.#startedMs);
   }
 
@@ -168,7 +168,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (!attempt.start()) {
       attempt.cancel();
       this.conclude(attempt, 'ignored');
-      this.fail(queueFull(this));
+      this.fail(queueFull(this.details()));
     } else if (this.spec.hedge !== undefined && !this.#settled) {
       armHedge(this);
     }
@@ -190,6 +190,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   onStream(attempt: Attempt, body: BodyStream): void {
     dropRival(this, attempt);
     this.#stream = body;
+    body.details = this.details(attempt);
     const encoding = attempt.responseHeaders['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       this.fail(encodedStream(this, encoding));
@@ -245,7 +246,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     const pauseMs = Math.max(backoffMs, retryAfterMs ?? 0);
     // With a budget that is spent, or too little time, the caller is better off knowing now.
     const isInTime = clock.now() + pauseMs < this.deadlineMs;
-    if (!isInTime || this.origin.budget?.tryReserve() === false) {
+    if (!isInTime || !this.origin.budget.tryReserve()) {
       this.fail(error);
       return;
     }

@@ -14,8 +14,8 @@ const TRACE_HEADERS = new Set(['traceparent', 'tracestate', 'baggage', 'x-reques
  *
  * All headers count, credentials too, but not those of the trace.
  */
-export function coalescingKey({ origin, path }: CallTarget, spec: CallSpec): string | undefined {
-  const { method, body, decode, acceptStatus, headers } = spec;
+export function coalescingKey({ origin, path, bases }: CallTarget, spec: CallSpec): string | undefined {
+  const { method, body, decode, acceptStatus, headers, redirect, maxResponseBytes } = spec;
   if (method !== 'GET' || body !== null || decode === undefined || acceptStatus !== undefined)
     return undefined;
   const counted: string[] = [];
@@ -24,7 +24,8 @@ export function coalescingKey({ origin, path }: CallTarget, spec: CallSpec): str
     if (!TRACE_HEADERS.has(name)) counted.push(`${name}:${headers[index + 1]}`);
   }
   // Line breaks are in none of the parts.
-  return [origin.key, path, spec.maxResponseBytes, ...counted.sort()].join('\n');
+  const where = bases === undefined ? origin.key : 'any base';
+  return [where, path, maxResponseBytes, redirect !== undefined, ...counted.sort()].join('\n');
 }
 
 /** One exchange that several callers wait for. */

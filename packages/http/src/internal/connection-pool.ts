@@ -43,6 +43,7 @@ export class ConnectionPool {
   #pumpScheduled = false;
   #trimScheduled = false;
   #closed = false;
+  #destroyed = false;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: ConnectionPoolOptions, dial: Dial) {
@@ -57,6 +58,11 @@ export class ConnectionPool {
 
   get idle(): number {
     return this.#idle.size;
+  }
+
+  /** Whether anybody waits for a connection. */
+  get hasWaiters(): boolean {
+    return this.#waiting.size > 0;
   }
 
   addOrigin(url: URL): OriginPool {
@@ -82,8 +88,9 @@ export class ConnectionPool {
     return this.#waiting.size === 0 && this.#open < maxConnections && origin.open < maxConnectionsPerOrigin;
   }
 
-  /** Queues a waiter; `false` when its origin's queue is full. */
+  /** Queues a waiter; `false` when its origin's queue is full, or nothing will be connected any more. */
   enqueue(origin: OriginPool, waiter: Waiter): boolean {
+    if (this.#destroyed) return false;
     origin.waiters.push(waiter);
     this.#waiting.add(origin);
     this.#dialForWaiters();
@@ -110,7 +117,7 @@ export class ConnectionPool {
       return;
     }
     if (!connection.usable) return;
-    if (connection.inFlight === 0 && (this.#closed || this.#mustYield(origin))) {
+    if (connection.inFlight === 0 && (this.#isEnding || this.#mustYield(origin))) {
       this.#close(connection);
       return;
     }
@@ -152,31 +159,48 @@ export class ConnectionPool {
     this.#forgetPlace(connection.origin);
   }
 
-  /** Closes what is idle, now and from now on; resolves when nothing is open any more. */
+  /** Serves whoever waits already, and closes what is idle; resolves when nothing is open any more. */
   close(): Promise<void> {
     this.#closed = true;
     for (let connection = this.#idle.oldest; connection !== undefined; connection = this.#idle.oldest) {
       this.#close(connection);
     }
-    if (this.#open === 0) return Promise.resolve();
+    if (this.#isEmpty) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
     });
   }
 
-  /** Ends every connection, with whatever it carries. */
-  destroy(): void {
+  /** Fails whoever waits, and ends every connection, with whatever it carries. */
+  destroy(error: unknown): void {
+    this.#destroyed = true;
+    for (const { waiters } of this.#waiting) {
+      for (let waiter = waiters.shift(); waiter !== undefined; waiter = waiters.shift()) {
+        waiter.onConnectFailure(error);
+      }
+    }
+    this.#waiting.clear();
     for (const connection of this.#connections) {
       if (!connection.closing) this.#markClosing(connection);
       connection.destroy();
     }
+    if (this.#isEmpty) this.#onEmpty?.();
+  }
+
+  /** Closed, and nobody waits: a connection that comes free is for nobody. */
+  get #isEnding(): boolean {
+    return this.#closed && this.#waiting.size === 0;
+  }
+
+  get #isEmpty(): boolean {
+    return this.#open === 0 && this.#isEnding;
   }
 
   #forgetPlace(origin: OriginPool): void {
     origin.open--;
     this.#open--;
-    if (this.#open === 0 && this.#closed) this.#onEmpty?.();
     if (this.#waiting.size > 0) this.#dialForWaiters();
+    else if (this.#isEmpty) this.#onEmpty?.();
   }
 
   #takeWithRoom(origin: OriginPool, nowMs: Milliseconds): Connection | undefined {
@@ -298,12 +322,13 @@ export class ConnectionPool {
         if (origin.waiters.size === 0) this.#waiting.delete(origin);
         this.#forgetPlace(origin);
         waiter?.onConnectFailure(error);
+        if (this.#isEmpty) this.#onEmpty?.();
         return;
       }
       origin.connects++;
       origin.exchangesPerConnection = connection.capacity;
       this.#connections.add(connection);
-      if (this.#closed) {
+      if (this.#isEnding) {
         this.#close(connection);
         return;
       }

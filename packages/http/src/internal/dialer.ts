@@ -45,8 +45,9 @@ export class Dialer {
   constructor(options: DialerOptions) {
     this.#options = options;
     const common: buildConnector.BuildOptions = {
-      rejectUnauthorized: true,
       ...(options.tls as object),
+      // Said in any case: the platform takes what is left out from the environment.
+      rejectUnauthorized: options.tls.rejectUnauthorized ?? true,
       lookup: options.addresses.lookup(options.vet),
       autoSelectFamily: true,
       // The connector's own timer is off: it rounds up, and does not cover all of the way.

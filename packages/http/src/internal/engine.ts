@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type Clock, createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import type { ResolvedHttpClientOptions } from '../options.ts';
-import type { HttpJsonOptions, HttpMethod } from '../request.ts';
+import type { HttpJsonOptions, HttpMethod, HttpRequest } from '../request.ts';
 import { connectChannel } from '../telemetry.ts';
 import { AddressBook } from './address-book.ts';
 import { BaseUrl, BaseUrls } from './base-urls.ts';
@@ -12,12 +12,14 @@ import type { Connection } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { asJson, asResponse } from './decode.ts';
 import { Dialer } from './dialer.ts';
+import { ClientClosed } from './failure.ts';
 import { ForeignConnection } from './foreign-connection.ts';
 import { H1Connection } from './h1-connection.ts';
 import { H2Connection, MOST_STREAMS, openSession } from './h2-connection.ts';
 import type { Origin } from './origin.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { Origins } from './origins.ts';
+import { type RequestInput, readOptions, readRequest } from './request-input.ts';
 import { RequestResolver, type ResultKind } from './resolve-request.ts';
 
 /** Told what a request cost, when it is over. */
@@ -38,6 +40,7 @@ export class Engine {
   readonly #resolver: RequestResolver;
   readonly #coalescer: Coalescer;
   readonly #dialer: Dialer;
+  readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(options: ResolvedHttpClientOptions) {
@@ -89,24 +92,60 @@ export class Engine {
     url: string | URL,
     given: HttpJsonOptions | undefined,
     json?: unknown,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#start(owner, kind, method, url, readOptions(owner, given), json, resolve, reject, undefined);
+    });
+  }
+
+  /** The same for a request in one object, or a bare URL; `signal` ends it besides its own. */
+  send(
+    owner: string,
+    kind: ResultKind,
+    given: HttpRequest | string,
+    signal?: AbortSignal,
     observer?: CallObserver,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const target = this.#resolver.target(owner, url, given?.query);
-      const spec = this.#resolver.resolve(owner, kind, method, given, json);
-      if (given?.coalesce ?? this.options.coalesce) {
-        const key = coalescingKey(target, spec);
-        if (key !== undefined) {
-          this.#coalescer.join(key, target, spec, resolve, reject, observer);
-          return;
-        }
+      const input = readRequest(owner, given);
+      if (signal !== undefined) {
+        input.signal = input.signal === undefined ? signal : AbortSignal.any([signal, input.signal]);
       }
-      new Call(this, target, spec, resolve, reject, observer).start();
+      const { method = 'GET', url } = input;
+      this.#start(owner, kind, method, url, input, undefined, resolve, reject, observer);
     });
+  }
+
+  #start(
+    owner: string,
+    kind: ResultKind,
+    method: HttpMethod,
+    url: string | URL,
+    input: RequestInput | undefined,
+    json: unknown,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+    observer: CallObserver | undefined,
+  ): void {
+    const target = this.#resolver.target(owner, url, input?.query);
+    const spec = this.#resolver.resolve(owner, kind, method, input, json);
+    if (input?.coalesce ?? this.options.coalesce) {
+      const key = coalescingKey(target, spec);
+      if (key !== undefined) {
+        this.#coalescer.join(key, target, spec, resolve, reject, observer);
+        return;
+      }
+    }
+    new Call(this, target, spec, resolve, reject, observer).start();
   }
 
   get isClosed(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** Aborts when the client begins to close: for waits that are nobody's request. */
+  get closeSignal(): AbortSignal {
+    return this.#closed.signal;
   }
 
   originOf(url: URL): Origin {
@@ -119,19 +158,20 @@ export class Engine {
   }
 
   async #close(drainMs: Milliseconds): Promise<void> {
+    this.#closed.abort();
     const deadline = this.clock.setTimeout(() => {
       this.calls.close();
-      this.#dialer.abort();
       // Exchanges of the dispatcher are nobody's calls.
-      this.pool.destroy();
+      this.pool.destroy(new ClientClosed('the client is closed'));
+      this.#dialer.abort();
     }, drainMs);
     while (this.calls.size > 0) {
       await new Promise<void>((resolve) => {
         this.onCallsDone = resolve;
       });
     }
-    // What is left being connected is for nobody.
-    this.#dialer.abort();
+    // What is being connected then is for nobody.
+    if (!this.pool.hasWaiters) this.#dialer.abort();
     await this.pool.close();
     this.clock.clearTimeout(deadline);
     for (const origin of this.origins.values()) origin.close();
@@ -183,9 +223,14 @@ export class Engine {
       );
       return;
     }
-    openSession(origin, socket, (error, session) => {
+    openSession(origin, socket, maxHeaderBytes, (error, session) => {
       if (session === undefined) callback(error, undefined);
-      else callback(null, new H2Connection(this.pool, origin, session, this.clock.now(), keepAliveMs));
+      else {
+        callback(
+          null,
+          new H2Connection(this.pool, origin, session, socket, this.clock.now(), keepAliveMs, maxHeaderBytes),
+        );
+      }
     });
   }
 }

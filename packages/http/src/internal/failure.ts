@@ -47,6 +47,8 @@ const PROTOCOL_CODES = new Set([
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
   'UND_ERR_HEADERS_OVERFLOW',
   'UND_ERR_RES_EXCEEDED_MAX_SIZE',
+  // undici takes it for granted that a status is at least 100.
+  'ERR_ASSERTION',
   'ERR_HTTP2_PROTOCOL_ERROR',
 ]);
 

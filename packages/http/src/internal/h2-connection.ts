@@ -9,7 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Milliseconds } from '@hotpath/core';
-import type { Dispatcher } from 'undici';
+import { type Dispatcher, errors } from 'undici';
 import { Connection } from './connection.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { Exchange } from './exchange.ts';
@@ -20,6 +20,8 @@ import type { OriginPool } from './origin-pool.ts';
 export const MOST_STREAMS = 100;
 /** Node's 64 KiB would make a large body wait for its acknowledgements. */
 const WINDOW_BYTES = 1024 * 1024;
+/** A peer that takes longer to answer a ping is gone. */
+const PING_TIMEOUT_MS = 2_000;
 /** Older versions take header objects only. */
 const TAKES_RAW_HEADERS = Number(process.versions.node.split('.')[0]) >= 24;
 
@@ -36,11 +38,14 @@ class StreamLost extends Error {
 export class H2Connection extends Connection {
   readonly #pool: ConnectionPool;
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
   readonly #authority: string;
   readonly #scheme: string;
   readonly #keepAliveMs: Milliseconds;
+  readonly maxHeaderBytes: number;
   #idleTimer: NodeJS.Timeout | undefined;
   #active = 0;
+  #pingTimer: NodeJS.Timeout | undefined;
   /** The last stream that the peer says it may have processed. */
   lastProcessedId: number = Number.POSITIVE_INFINITY;
 
@@ -48,12 +53,16 @@ export class H2Connection extends Connection {
     pool: ConnectionPool,
     origin: OriginPool,
     session: ClientHttp2Session,
+    socket: Socket,
     openedMs: Milliseconds,
     keepAliveMs: Milliseconds,
+    maxHeaderBytes: number,
   ) {
     super(origin, openedMs, streamsOf(session));
+    this.maxHeaderBytes = maxHeaderBytes;
     this.#pool = pool;
     this.#session = session;
+    this.#socket = socket;
     this.#authority = origin.url.host;
     this.#scheme = origin.url.protocol.slice(0, -1);
     this.#keepAliveMs = keepAliveMs;
@@ -67,6 +76,7 @@ export class H2Connection extends Connection {
     session.on('error', () => {});
     session.once('close', () => {
       clearTimeout(this.#idleTimer);
+      clearTimeout(this.#pingTimer);
       pool.onClosed(this);
     });
     this.#rest();
@@ -97,11 +107,38 @@ export class H2Connection extends Connection {
   }
 
   close(): void {
-    this.#session.close();
+    this.destroy();
   }
 
   destroy(): void {
     this.#session.destroy();
+    // A session that the peer's GOAWAY has closed would wait for the peer to close its end as well.
+    this.#socket.destroy();
+  }
+
+  /** Bytes that have come over the socket so far. */
+  get bytesRead(): number {
+    return this.#socket.bytesRead;
+  }
+
+  /**
+   * Asks whether the peer is still there, and ends the connection when it does not answer.
+   *
+   * A stream that is given up leaves its connection alone; without this a dead one would take every
+   * request to come, until the system gives it up after many minutes.
+   */
+  probe(): void {
+    if (this.#pingTimer !== undefined || !this.usable) return;
+    this.#pingTimer = setTimeout(() => this.destroy(), PING_TIMEOUT_MS);
+    this.#pingTimer.unref();
+    const answered = (): void => {
+      clearTimeout(this.#pingTimer);
+      this.#pingTimer = undefined;
+    };
+    // `false`: too many are under way; the timer then goes by those.
+    this.#session.ping((error) => {
+      if (error === null) answered();
+    });
   }
 
   /** An exchange is over, however it ended. */
@@ -146,6 +183,13 @@ function streamsOf(session: ClientHttp2Session): number {
   return Math.max(1, Math.min(MOST_STREAMS, session.remoteSettings.maxConcurrentStreams ?? MOST_STREAMS));
 }
 
+// The setting that announces this is advice: node takes four times as much.
+function sizeOf(rawHeaders: readonly string[]): number {
+  let size = 0;
+  for (const part of rawHeaders) size += part.length;
+  return size;
+}
+
 const NO_CONTROLLER = undefined as unknown as Dispatcher.DispatchController;
 const CARRIED = Symbol('carried');
 
@@ -160,6 +204,7 @@ class StreamExchange implements Dispatcher.DispatchController {
   readonly #exchange: Exchange;
   #done = false;
   #responded = false;
+  readonly #bytesRead: number;
   aborted = false;
   paused = false;
   reason: Error | null = null;
@@ -168,6 +213,7 @@ class StreamExchange implements Dispatcher.DispatchController {
     this.#connection = connection;
     this.#stream = stream;
     this.#exchange = exchange;
+    this.#bytesRead = connection.bytesRead;
     (stream as CarryingStream)[CARRIED] = this;
     stream.on('response', onResponse);
     stream.on('data', onData);
@@ -193,6 +239,8 @@ class StreamExchange implements Dispatcher.DispatchController {
     this.aborted = true;
     this.reason = reason;
     this.#stream.close(constants.NGHTTP2_CANCEL);
+    // Not a byte since it was sent, of this answer or another: slow, or gone?
+    if (this.#connection.bytesRead === this.#bytesRead) this.#connection.probe();
     this.#fail(reason);
   }
 
@@ -206,10 +254,14 @@ class StreamExchange implements Dispatcher.DispatchController {
     this.#stream.resume();
   }
 
-  response(headers: IncomingHttpHeaders): void {
+  response(headers: IncomingHttpHeaders, raw: readonly string[]): void {
     if (this.#done) return;
     this.#responded = true;
     this.#exchange.onResponseStarted();
+    if (sizeOf(raw) > this.#connection.maxHeaderBytes) {
+      this.abort(new errors.HeadersOverflowError());
+      return;
+    }
     const { ':status': status } = headers as { ':status'?: number };
     this.#exchange.onResponseStart(this, status ?? 0, headers as never);
   }
@@ -245,8 +297,13 @@ class StreamExchange implements Dispatcher.DispatchController {
 }
 
 // One function for all streams each: a closure for every listener of every stream would cost more than the rest.
-function onResponse(this: ClientHttp2Stream, headers: IncomingHttpHeaders): void {
-  (this as CarryingStream)[CARRIED].response(headers);
+function onResponse(
+  this: ClientHttp2Stream,
+  headers: IncomingHttpHeaders,
+  _flags: number,
+  raw: readonly string[],
+): void {
+  (this as CarryingStream)[CARRIED].response(headers, raw);
 }
 function onData(this: ClientHttp2Stream, chunk: Buffer): void {
   (this as CarryingStream)[CARRIED].data(chunk);
@@ -267,11 +324,12 @@ function onClose(this: ClientHttp2Stream): void {
 export function openSession(
   origin: OriginPool,
   socket: Socket,
+  maxHeaderBytes: number,
   callback: (error: unknown, session: ClientHttp2Session | undefined) => void,
 ): void {
   const session = connect(origin.url, {
     createConnection: () => socket,
-    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes },
   });
   let settled = false;
   const settle = (error: unknown): void => {

@@ -21,6 +21,11 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // Field values: visible characters, blanks, and bytes above ASCII; never a line break or NUL.
 const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
+/** Whether a header can carry it. */
+export function isHeaderValue(value: string): boolean {
+  return !BAD_VALUE.test(value);
+}
+
 /** Lower-case names to values; what a caller's headers are laid over. */
 export type HeaderMap = ReadonlyMap<string, string | readonly string[]>;
 
@@ -31,6 +36,10 @@ export type HeaderMap = ReadonlyMap<string, string | readonly string[]>;
  */
 export function mergeHeaders(owner: string, base: HeaderMap, given: HeaderInput | undefined): HeaderMap {
   if (given === undefined) return base;
+  // What iterates (Headers, a Map, a list of pairs) has no names of its own: nothing would be sent, unnoticed.
+  if (typeof given !== 'object' || given === null || Symbol.iterator in given) {
+    throw new TypeError(`${owner}: headers must be an object of names to values`);
+  }
   const merged = new Map(base);
   for (const key of Object.keys(given)) {
     const name = key.toLowerCase();
@@ -42,6 +51,10 @@ export function mergeHeaders(owner: string, base: HeaderMap, given: HeaderInput 
     if (!TOKEN.test(name)) throw new TypeError(`${owner}: ${JSON.stringify(key)} is not a header name`);
     if (REFUSED.has(name)) {
       throw new TypeError(`${owner}: the header '${name}' is written by the connection and can't be given`);
+    }
+    const isPlain = typeof value === 'string' || (typeof value === 'number' && Number.isFinite(value));
+    if (!isPlain && !Array.isArray(value)) {
+      throw new TypeError(`${owner}: the header '${name}' must be a string, a number or a list of strings`);
     }
     const values = Array.isArray(value) ? (value as readonly string[]) : [String(value)];
     for (const one of values) {

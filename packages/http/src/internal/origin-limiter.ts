@@ -2,6 +2,9 @@ import { type Clock, type Milliseconds, sleep } from '@hotpath/core';
 import { type RateLimiter, rateLimiter } from '@hotpath/resilience';
 import type { HttpRateLimitOptions } from '../options.ts';
 
+/** One answer must not close an origin for good. */
+const LONGEST_PAUSE_MS = 86_400_000;
+
 /** One origin's rate limit, and the pauses that the origin itself asks for. */
 export class OriginLimiter {
   readonly #limiter: RateLimiter;
@@ -34,7 +37,8 @@ export class OriginLimiter {
 
   /** The origin answered that this was too much, and asks for a pause. */
   pause(forMs: Milliseconds): void {
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.now() + forMs);
+    const untilMs = this.#clock.now() + Math.min(forMs, LONGEST_PAUSE_MS);
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs);
   }
 
   close(): void {

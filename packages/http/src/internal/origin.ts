@@ -1,6 +1,7 @@
-import type { Clock, Milliseconds } from '@hotpath/core';
+import type { Milliseconds } from '@hotpath/core';
 import { type CircuitBreaker, circuitBreaker, type RetryBudget, retryBudget } from '@hotpath/resilience';
 import type { ResolvedHttpClientOptions } from '../options.ts';
+import { HTTP_RETRY } from '../retry.ts';
 import type { Attempt } from './attempt.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import { OriginLimiter } from './origin-limiter.ts';
@@ -14,7 +15,7 @@ export class Origin {
   readonly pool: OriginPool;
   readonly key: string;
   readonly breaker: CircuitBreaker | undefined;
-  readonly budget: RetryBudget | undefined;
+  readonly budget: RetryBudget;
   readonly limiter: OriginLimiter | undefined;
   readonly latency: LatencyHistogram = new LatencyHistogram();
   /** Requests under way that are meant for it, those that pause before another try included. */
@@ -30,14 +31,9 @@ export class Origin {
     this.key = pool.key;
     const name = `http:${pool.key}`;
     this.breaker = breaker === undefined ? undefined : circuitBreaker({ ...breaker, name, clock, random });
-    this.budget =
-      retry === undefined
-        ? undefined
-        : retryBudget({
-            ratio: retry.budgetRatio,
-            minPerSecond: retry.budgetPerSecond,
-            clock: clock as Clock,
-          });
+    // Also where the client does not retry: one of its requests may ask for it.
+    const { budgetRatio, budgetPerSecond } = retry ?? HTTP_RETRY;
+    this.budget = retryBudget({ ratio: budgetRatio, minPerSecond: budgetPerSecond, clock });
     this.limiter = rateLimit === undefined ? undefined : new OriginLimiter(name, rateLimit, clock);
   }
 

@@ -1,9 +1,13 @@
 import { Dispatcher } from 'undici';
+import type { HttpErrorDetails } from '../errors.ts';
+import { queueFull } from './call-errors.ts';
 import type { Connection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange, WireBody } from './exchange.ts';
+import { ClientClosed, toFailure } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
+import { parseAbsolute, redactUrl } from './target.ts';
 import { PRIORITY, Waiter } from './waiter-queue.ts';
 
 /** Headers in any of undici's forms, as name, value, name, value … */
@@ -75,7 +79,28 @@ class BorrowedExchange extends Waiter implements Exchange {
   }
 
   override onConnectFailure(error: unknown): void {
-    this.#handler.onResponseError?.(null as never, error as Error);
+    this.fail(error);
+  }
+
+  /** Tells the handler that nothing was written. Errors of the platform stay as they are: interceptors know them. */
+  fail(error: unknown): void {
+    const isForeign = typeof (error as { code?: unknown }).code === 'string';
+    const told = isForeign ? error : toFailure(error, this.#details()).error;
+    this.#handler.onResponseError?.(null as never, told as Error);
+  }
+
+  failAsUnqueued(): void {
+    if (this.#engine.isClosed) this.fail(new ClientClosed('the client is closed'));
+    else this.fail(queueFull(this.#details()));
+  }
+
+  #details(): HttpErrorDetails {
+    return {
+      method: this.method,
+      url: redactUrl(this.origin + this.path),
+      attempt: 1,
+      phase: this.#pool.connecting > 0 ? 'connect' : 'queue',
+    };
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -107,8 +132,8 @@ class BorrowedExchange extends Waiter implements Exchange {
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     this.#giveBack();
     // Nothing of it was written: another connection will do.
-    if (error === NOT_SENT && this.start()) return;
-    this.#handler.onResponseError?.(controller, error);
+    if (error !== NOT_SENT) this.#handler.onResponseError?.(controller, error);
+    else if (!this.start()) this.failAsUnqueued();
   }
 
   #giveBack(): void {
@@ -123,7 +148,7 @@ class BorrowedExchange extends Waiter implements Exchange {
  * A client's connections as an undici dispatcher: for `fetch`, interceptors and whatever else takes one.
  *
  * Requests made through it share the client's connections and queue, and nothing more: no retry,
- * breaker, deadline or cap. It is closed with its client.
+ * breaker, deadline or cap. It is closed with its client, which lets those under way end.
  */
 export class PooledDispatcher extends Dispatcher {
   readonly #engine: Engine;
@@ -135,11 +160,13 @@ export class PooledDispatcher extends Dispatcher {
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     try {
-      if (this.#engine.isClosed) throw new Error('the client is closed');
-      if (options.upgrade) throw new TypeError('a pooled connection can not be upgraded');
-      const { pool } = this.#engine.originOf(new URL(String(options.origin)));
+      if (options.upgrade || options.method === 'CONNECT') {
+        throw new TypeError('a pooled connection can not be upgraded');
+      }
+      const url = parseAbsolute('dispatch', String(options.origin));
+      const { pool } = this.#engine.originOf(url);
       const exchange = new BorrowedExchange(this.#engine, pool, options, handler);
-      if (!exchange.start()) throw new Error('too many requests wait already');
+      if (this.#engine.isClosed || !exchange.start()) exchange.failAsUnqueued();
     } catch (error) {
       handler.onResponseError?.(null as never, error as Error);
     }

@@ -1,22 +1,39 @@
+import { HTTP_HEDGE } from '../hedge.ts';
 import { GOVERNANCE_HEADER, type ResolvedHttpClientOptions } from '../options.ts';
-import type { HttpJsonOptions, HttpMethod, HttpQuery } from '../request.ts';
+import { HTTP_REDIRECT } from '../redirect.ts';
+import type { HttpMethod, HttpQuery } from '../request.ts';
+import { HTTP_RETRY } from '../retry.ts';
 import type { BaseUrls } from './base-urls.ts';
 import type { CallSpec, CallTarget, Decode } from './call-spec.ts';
 import { ACCEPT_ENCODING } from './decompress.ts';
 import type { WireBody } from './exchange.ts';
 import { flattenHeaders, type HeaderMap, mergeHeaders } from './headers.ts';
 import type { Origins } from './origins.ts';
+import type { RequestInput } from './request-input.ts';
 import { appendQuery, isAbsolute, joinPath, parseAbsolute } from './target.ts';
-import { traceHeaders } from './trace.ts';
+import { withTrace } from './trace.ts';
 import { PRIORITY } from './waiter-queue.ts';
 
 /** What the caller is given: the whole answer, its body as JSON, or the body as it arrives. */
 export type ResultKind = 'response' | 'json' | 'stream' | 'events';
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+// Method names are case-sensitive, and servers refuse `get`.
+const STANDARD_METHODS = new Map(
+  [...IDEMPOTENT, 'POST', 'PATCH', 'CONNECT'].map((method) => [method.toLowerCase(), method]),
+);
 const SLASH = 47;
 const MOST_PLAIN_SPECS = 32;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+function chosen<Part>(
+  given: boolean | undefined,
+  client: Part | undefined,
+  defaults: Part,
+): Part | undefined {
+  if (given === undefined) return client;
+  return given ? (client ?? defaults) : undefined;
+}
 
 interface KindHeaders {
   readonly map: HeaderMap;
@@ -102,7 +119,7 @@ export class RequestResolver {
     owner: string,
     kind: ResultKind,
     method: HttpMethod,
-    given: HttpJsonOptions | undefined,
+    given: RequestInput | undefined,
     jsonBody: unknown,
   ): CallSpec {
     if (given !== undefined || jsonBody !== undefined || this.#options.traceContext !== undefined) {
@@ -122,17 +139,18 @@ export class RequestResolver {
     owner: string,
     kind: ResultKind,
     method: HttpMethod,
-    given: HttpJsonOptions | undefined,
+    given: RequestInput | undefined,
     jsonBody: unknown,
   ): CallSpec {
     const options = this.#options;
+    method = STANDARD_METHODS.get(method) ?? method;
     const trace = given?.trace ?? options.traceContext?.();
     let headers = this.#headers[kind].flat;
     let body: WireBody = null;
     let isIdempotent = IDEMPOTENT.has(method);
     if (given !== undefined || jsonBody !== undefined) {
       const json = jsonBody === undefined ? given?.json : jsonBody;
-      if (json !== undefined) body = JSON.stringify(json);
+      if (json !== undefined) body = stringify(owner, json);
       else if (given?.body !== undefined) body = given.body;
       const key = given?.idempotencyKey;
       if (given?.headers !== undefined || key !== undefined || json !== undefined) {
@@ -142,7 +160,7 @@ export class RequestResolver {
       }
       checkRequest(owner, method, body, given, json);
     } else checkRequest(owner, method, null, undefined, undefined);
-    if (trace !== undefined) headers = [...headers, ...traceHeaders(trace)];
+    if (trace !== undefined) headers = withTrace(headers, trace);
     const isStreaming = kind === 'stream' || kind === 'events';
     return {
       method,
@@ -159,9 +177,9 @@ export class RequestResolver {
       maxResponseBytes: given?.maxResponseBytes ?? options.maxResponseBytes,
       maxStreamBytes: given?.maxResponseBytes ?? Number.POSITIVE_INFINITY,
       signal: given?.signal,
-      retry: given?.retry === false ? undefined : options.retry,
-      hedge: given?.hedge === false || isStreaming ? undefined : options.hedge,
-      redirect: given?.redirect === false ? undefined : options.redirect,
+      retry: chosen(given?.retry, options.retry, HTTP_RETRY),
+      hedge: isStreaming ? undefined : chosen(given?.hedge, options.hedge, HTTP_HEDGE),
+      redirect: chosen(given?.redirect, options.redirect, HTTP_REDIRECT),
       acceptStatus: given?.acceptStatus,
       decode: this.#decode[kind],
       schema: given?.schema,
@@ -172,7 +190,7 @@ export class RequestResolver {
   #mergeHeaders(
     owner: string,
     kind: ResultKind,
-    given: HttpJsonOptions | undefined,
+    given: RequestInput | undefined,
     hasJson: boolean,
   ): HeaderMap {
     const defaults = this.#headers[kind].map;
@@ -197,33 +215,22 @@ function checkRequest(
   owner: string,
   method: string,
   body: WireBody,
-  given: HttpJsonOptions | undefined,
+  given: RequestInput | undefined,
   json: unknown,
 ): void {
   if (!METHOD.test(method)) throw new TypeError(`${owner}: ${JSON.stringify(method)} is not a method`);
+  if (method === 'CONNECT') throw new TypeError(`${owner}: CONNECT makes a tunnel, not a request`);
   if (body !== null && (method === 'GET' || method === 'HEAD')) {
     throw new TypeError(`${owner}: a ${method} can't have a body`);
   }
-  if (given === undefined) return;
-  if (given.body !== undefined && json !== undefined) {
+  if (given?.body !== undefined && json !== undefined) {
     throw new TypeError(`${owner}: options 'body' and 'json' exclude each other`);
-  }
-  checkRange(owner, 'timeoutMs', given.timeoutMs, 1);
-  checkRange(owner, 'attemptTimeoutMs', given.attemptTimeoutMs, 1);
-  checkRange(owner, 'maxResponseBytes', given.maxResponseBytes, 0);
-  const { priority } = given;
-  if (
-    priority !== undefined &&
-    !(Number.isInteger(priority) && priority >= PRIORITY.min && priority <= PRIORITY.max)
-  ) {
-    throw new RangeError(`${owner}: option 'priority' must be a whole number from 0 to 9, got ${priority}`);
   }
 }
 
-function checkRange(owner: string, name: string, value: unknown, min: number): void {
-  if (value === undefined) return;
-  if (typeof value !== 'number' || Number.isNaN(value)) {
-    throw new TypeError(`${owner}: option '${name}' must be a number`);
-  }
-  if (value < min) throw new RangeError(`${owner}: option '${name}' must be at least ${min}, got ${value}`);
+/** What goes over the wire for a value. @throws TypeError when JSON has no form for it. */
+function stringify(owner: string, value: unknown): string {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text === undefined) throw new TypeError(`${owner}: a ${typeof value} can't be sent as JSON`);
+  return text;
 }

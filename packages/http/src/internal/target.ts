@@ -24,12 +24,15 @@ export function isAbsolute(url: string): boolean {
 export function parseAbsolute(owner: string, url: string | URL): URL {
   let parsed: URL;
   try {
-    parsed = typeof url === 'string' ? new URL(url) : url;
+    parsed = url instanceof URL ? url : new URL(url);
   } catch {
     throw new TypeError(`${owner}: '${redactUrl(String(url))}' is not a URL`);
   }
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
     throw new TypeError(`${owner}: a URL must begin with http: or https:, got ${parsed.protocol}`);
+  }
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw new TypeError(`${owner}: a URL must not hold credentials; give an authorization header`);
   }
   return parsed;
 }

@@ -20,12 +20,14 @@ export function childTraceparent(parent: string): string | undefined {
   return `00-${traceId}-${randomBytes(8).toString('hex')}-${flags}`;
 }
 
-/** The headers that carry a context on; empty when it is not valid. */
-export function traceHeaders(context: TraceContext): string[] {
-  const traceparent = childTraceparent(context.traceparent);
-  if (traceparent === undefined) return [];
-  const { tracestate } = context;
-  return tracestate === undefined || tracestate === ''
-    ? ['traceparent', traceparent]
-    : ['traceparent', traceparent, 'tracestate', tracestate];
+// Printable ASCII, as the standard has it; it often comes from outside, and must not end a header.
+const TRACESTATE = /^[\t\x20-\x7e]+$/;
+
+/** Headers with those that carry a context on, unless the caller gave them or the context is not valid. */
+export function withTrace(headers: string[], { traceparent: parent, tracestate }: TraceContext): string[] {
+  const traceparent = childTraceparent(parent);
+  if (traceparent === undefined || headers.includes('traceparent')) return headers;
+  const result = [...headers, 'traceparent', traceparent];
+  if (typeof tracestate === 'string' && TRACESTATE.test(tracestate)) result.push('tracestate', tracestate);
+  return result;
 }

@@ -149,6 +149,8 @@ describe('connections', () => {
       const error = await failureOf(client.get(server.url));
       expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CONNECT_FAILED', phase: 'connect' });
       expect((error.cause as { code: string }).code).toBe('DEPTH_ZERO_SELF_SIGNED_CERT');
+      await using explicit = createHttpClient({ retry: false, tls: { rejectUnauthorized: undefined } });
+      expect((await failureOf(explicit.get(server.url))).code).toBe('HOTPATH_HTTP_CONNECT_FAILED');
     } finally {
       if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
       else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
@@ -158,11 +160,15 @@ describe('connections', () => {
   it('looks a host up once for many connections, and spreads them over its addresses', async () => {
     let lookups = 0;
     const used: (string | undefined)[] = [];
-    await using server = await startHttp((request, response) => {
-      used.push(request.socket.localAddress);
-      setTimeout(() => echo(request, response), 20);
-    });
-    await using proxied = createHttpClient({
+    await using server = await startHttp(
+      (request, response) => {
+        used.push(request.socket.localAddress);
+        setTimeout(() => echo(request, response), 20);
+      },
+      undefined,
+      '0.0.0.0',
+    );
+    await using client = createHttpClient({
       baseUrl: `http://a.test:${server.port}`,
       dns: {
         resolve: (_host, callback) => {
@@ -172,15 +178,51 @@ describe('connections', () => {
               callback(null, [
                 { address: '127.0.0.1', family: 4 },
                 { address: '127.0.0.2', family: 4 },
+                { address: '127.0.0.3', family: 4 },
               ]),
             5,
           );
         },
       },
     });
-    await Promise.all(Array.from({ length: 6 }, () => proxied.getJson('/')));
+    await Promise.all(Array.from({ length: 6 }, () => client.getJson('/')));
     expect(lookups).toBe(1);
-    // Only the first address is listened on: the others fell back to it.
-    expect(used).toHaveLength(6);
+    expect(used.sort()).toEqual(['1', '1', '2', '2', '3', '3'].map((last) => `127.0.0.${last}`));
+  });
+
+  it('goes to another address of a host when one refuses', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({
+      baseUrl: `http://a.test:${server.port}`,
+      retry: false,
+      dns: {
+        resolve: (_host, callback) =>
+          callback(null, [
+            { address: '127.0.0.2', family: 4 },
+            { address: '127.0.0.1', family: 4 },
+          ]),
+      },
+    });
+    expect(await client.getJson('/')).toMatchObject({ method: 'GET' });
+  });
+
+  it('asks again for a host that could not be resolved, and fails for that one only', async () => {
+    let lookups = 0;
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({
+      retry: false,
+      dns: {
+        resolve: (_host, callback) => {
+          if (++lookups === 1) callback(Object.assign(new Error('nobody knows'), { code: 'ENOTFOUND' }), []);
+          else callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        },
+      },
+    });
+    const url = `http://a.test:${server.port}/`;
+    expect(await failureOf(client.get(url))).toMatchObject({
+      code: 'HOTPATH_HTTP_CONNECT_FAILED',
+      phase: 'connect',
+    });
+    expect((await client.get(url)).status).toBe(200);
   });
 });

@@ -1,5 +1,6 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
+import { startFaultProxy } from '@hotpath/testkit';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient } from '../../src/index.ts';
 import {
@@ -229,5 +230,66 @@ describe('HTTP/2', () => {
     await client.get('/');
     await client.close();
     await until(() => server.sockets.size === 0);
+  });
+
+  it('gives up a connection whose peer is silent, so that it does not take what is to come', async () => {
+    await using server = await startH2c((http) => http.on('stream', (stream) => answer(stream)));
+    await using proxy = await startFaultProxy({ port: server.port });
+    const baseUrl = `http://127.0.0.1:${proxy.port}`;
+    await using client = createHttpClient({ baseUrl, http2: [baseUrl], retry: false, timeoutMs: 500 });
+    await client.get('/');
+    await proxy.setFault({ kind: 'blackHole' });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_TIMEOUT');
+    await until(() => client.stats().connections.open === 0);
+    await proxy.setFault();
+    expect((await client.get('/')).status).toBe(200);
+    expect(client.stats().origins[baseUrl]?.connects).toBe(2);
+  });
+
+  it('keeps a connection on which one stream is slow', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream, headers) => {
+        if (headers[':path'] !== '/hang') answer(stream);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    expect((await failureOf(client.get('/hang', { timeoutMs: 30 }))).code).toBe('HOTPATH_HTTP_TIMEOUT');
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    expect((await client.get('/')).status).toBe(200);
+    expect(server.accepted).toBe(1);
+  });
+
+  it('refuses a head that is too large', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        const fields = Array.from({ length: 60 }, (_, index) => [`x-${index}`, 'y'.repeat(1_000)]);
+        stream.respond({ ':status': 200, ...Object.fromEntries(fields) });
+        stream.end();
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_BAD_RESPONSE');
+  });
+
+  it('closes, although a server that said goodbye keeps its end open', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        if (stream.id === 1) answer(stream);
+        // Never answered, so that the server's side of the session stays.
+        else stream.session?.goaway(constants.NGHTTP2_NO_ERROR, 1);
+      });
+    });
+    const client = createHttpClient({
+      baseUrl: server.url,
+      http2: [server.url],
+      retry: false,
+      timeoutMs: 300,
+    });
+    await client.get('/');
+    expect((await client.post('/')).status).toBe(200);
+    const startMs = performance.now();
+    await client.close();
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    expect(client.stats().connections.open).toBe(0);
   });
 });

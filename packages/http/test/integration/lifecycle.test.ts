@@ -43,6 +43,96 @@ describe('closing', () => {
       expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CLOSED', family: 'aborted' });
   });
 
+  it('serves what the dispatcher has queued, and connects no more after that', async () => {
+    await using server = await startHttp((request, response) =>
+      setTimeout(() => echo(request, response), 30),
+    );
+    const client = createHttpClient({ baseUrl: server.url, connections: 1 });
+    const { dispatcher } = client;
+    const answers = [1, 2, 3].map(() => undiciRequest(server.url, { dispatcher }));
+    await until(() => client.stats().origins[server.url]?.queued === 2);
+    const closing = client.close();
+    for (const { statusCode, body } of await Promise.all(answers)) {
+      expect(statusCode).toBe(200);
+      await body.dump();
+    }
+    await closing;
+    expect(client.stats().connections.open).toBe(0);
+    const { accepted } = server;
+    expect((await failureOf(undiciRequest(server.url, { dispatcher }))).code).toBe('HOTPATH_HTTP_CLOSED');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(server.accepted).toBe(accepted);
+  });
+
+  it('gives up after drainMs what the dispatcher has queued', async () => {
+    await using server = await startTcp(() => {});
+    const client = createHttpClient({ baseUrl: server.url, connections: 1 });
+    const { dispatcher } = client;
+    const hanging = [1, 2].map(() => failureOf(undiciRequest(server.url, { dispatcher })));
+    await until(() => client.stats().origins[server.url]?.queued === 1);
+    await client.close({ drainMs: 30 });
+    const codes = (await Promise.all(hanging)).map(({ code }) => code);
+    expect(codes).toEqual(['UND_ERR_SOCKET', 'HOTPATH_HTTP_CLOSED']);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(server.accepted).toBe(1);
+    expect(client.stats().connections.open).toBe(0);
+  });
+
+  it('in the middle of everything settles everything', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/hang') return;
+      if (request.url === '/busy') response.writeHead(503, { 'retry-after': '60' }).end();
+      else if (request.url === '/events') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write('data: 1\n\n');
+      } else setTimeout(() => echo(request, response), 5);
+    });
+    await using silent = await startTcp(() => {});
+    for (const drainMs of [0, 20]) {
+      const client = createHttpClient({
+        baseUrl: server.url,
+        connections: 4,
+        coalesce: true,
+        hedge: { delayMs: 5 },
+        rateLimit: { limit: 200, burst: 50 },
+        retry: { baseMs: 5 },
+        tls: { rejectUnauthorized: false },
+        timeoutMs: 120_000,
+      });
+      const lookUps = client.batcher<number, number>({
+        toRequest: (items) => ({ url: '/hang', query: { items } }),
+        fromResponse: (_body, items) => items,
+      });
+      const work = [
+        ...Array.from({ length: 80 }, (_, index) => client.get(`/${index}`)),
+        client.get('/hang'),
+        client.get('/hang'),
+        client.get('/busy'),
+        // TLS that nobody answers: it never gets past connecting.
+        client.get(silent.url.replace('http:', 'https:')),
+        client.gather(Array.from({ length: 50 }, (_, index) => `/gather/${index}`)),
+        lookUps.load(1),
+        (async () => {
+          for await (const _ of client.events('/events', { reconnect: true }));
+        })(),
+        client.stream('/events' as never).then(async ({ body }) => {
+          for await (const _ of body);
+        }),
+      ];
+      const outcomes = Promise.allSettled(work);
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      const startMs = performance.now();
+      await client.close({ drainMs });
+      expect(performance.now() - startMs).toBeLessThan(drainMs + 2_000);
+      for (const outcome of await outcomes) {
+        if (outcome.status === 'rejected') expect(outcome.reason).toHaveProperty('code');
+      }
+      expect(client.stats()).toMatchObject({ active: 0, connections: { open: 0, idle: 0 } });
+      await lookUps.close();
+    }
+    await until(() => server.sockets.size === 0 && silent.sockets.size === 0);
+  });
+
   it('lets the process exit by itself, with or without being closed', async () => {
     await using server = await startHttp(echo);
     const file = fileURLToPath(new URL('../support/exiting-child.ts', import.meta.url));
@@ -175,6 +265,21 @@ describe('what can be seen', () => {
     expect(headers.tracestate).toBe('a=b');
     const invalid = { traceparent: `00-${'0'.repeat(32)}-${'2'.repeat(16)}-01`, tracestate: 'a=b' };
     expect((await client.getJson<Echo>('/', { trace: invalid })).headers).not.toHaveProperty('traceparent');
+  });
+
+  it("carries no state on that would end a header, and no second trace beside the caller's", async () => {
+    await using server = await startHttp((request, response) =>
+      response.end(JSON.stringify(request.rawHeaders)),
+    );
+    const trace = { traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`, tracestate: 'a\r\nx-evil: 1' };
+    await using client = createHttpClient({ baseUrl: server.url, traceContext: () => trace });
+    const sent = await client.getJson<string[]>('/');
+    expect(sent).toContain('traceparent');
+    expect(sent).not.toContain('tracestate');
+    const own = `00-${'3'.repeat(32)}-${'4'.repeat(16)}-00`;
+    const given = await client.getJson<string[]>('/', { headers: { traceparent: own } });
+    expect(given.filter((part) => part === 'traceparent')).toHaveLength(1);
+    expect(given).toContain(own);
   });
 });
 

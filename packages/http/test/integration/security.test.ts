@@ -200,6 +200,35 @@ describe('size caps and encodings', () => {
     }
   });
 
+  it('of a failure are undone too, and do not stand before its status', async () => {
+    await using server = await startHttp((request, response) => {
+      response.writeHead(503, { 'content-encoding': 'gzip' });
+      response.end(request.url === '/broken' ? 'no gzip' : gzipSync('sorry'));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, retry: { baseMs: 1, attempts: 2 } });
+    const error = await failureOf(client.get('/'));
+    expect(error).toMatchObject({ status: 503, attempt: 2, response: { body: 'sorry' } });
+    expect(await failureOf(client.get('/broken'))).toMatchObject({ status: 503, response: { body: '' } });
+  });
+
+  it('are left alone when decompress is off', async () => {
+    await using server = await startHttp((request, response) => {
+      expect(request.headers).not.toHaveProperty('accept-encoding');
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('packed'));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, decompress: false });
+    expect((await client.get('/')).bytes).toEqual(gzipSync('packed'));
+  });
+
+  it('are not read past the end of a truncated body', async () => {
+    const packed = gzipSync('x'.repeat(10_000));
+    await using server = await startHttp((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed.subarray(0, packed.length - 9));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, retry: false });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_BAD_ENCODING');
+  });
+
   it('refuse a head that is too large', async () => {
     await using server = await startTcp((socket) =>
       socket.on('data', () => socket.write(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`)),
@@ -273,13 +302,26 @@ describe('requests', () => {
   it('show neither credentials nor query in errors', async () => {
     await using server = await startHttp((_request, response) => response.writeHead(400).end('the body'));
     await using client = createHttpClient({});
-    const error = await failureOf(
-      client.get(`http://user:password@127.0.0.1:${server.port}/path?token=secret`),
-    );
+    const error = await failureOf(client.get(`${server.url}/path?token=secret#secret`));
     const shown = `${JSON.stringify(error)} ${error.message} ${error.stack}`;
     expect(error.url).toBe(`${server.url}/path`);
-    for (const secret of ['password', 'secret', 'the body']) expect(shown).not.toContain(secret);
+    for (const secret of ['secret', 'the body']) expect(shown).not.toContain(secret);
     expect((error.response as { body: string }).body).toBe('the body');
+  });
+
+  it('with credentials in their URL are refused, and do not show them', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient();
+    for (const url of [
+      server.url.replace('//', '//user:password@'),
+      new URL(server.url.replace('//', '//user:password@')),
+      'http://user:password@[bad/',
+    ]) {
+      const error = await failureOf(client.get(url));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.stack).not.toContain('password');
+    }
+    expect(server.accepted).toBe(0);
   });
 
   it('have no body with GET and HEAD, and only one', async () => {

@@ -44,6 +44,27 @@ describe('coalescing', () => {
     expect(requests()).toBe(3);
   });
 
+  it('does not share between a relative and an absolute URL, nor when only one follows redirects', async () => {
+    const slow: import('node:http').RequestListener = (request, response) =>
+      setTimeout(() => {
+        if (request.url === '/v1/from') response.writeHead(302, { location: '/v1/to' }).end();
+        else echo(request, response);
+      }, 20);
+    await using one = await startHttp(slow);
+    await using two = await startHttp(slow);
+    await using client = createHttpClient({ baseUrl: [`${one.url}/v1`, `${two.url}/v1`], coalesce: true });
+    const [relative, absolute] = await Promise.all([
+      client.getJson<{ url: string }>('/x'),
+      client.getJson<{ url: string }>(`${one.url}/x`),
+    ]);
+    expect([relative.url, absolute.url]).toEqual(['/v1/x', '/x']);
+    const [followed, kept] = await Promise.all([
+      client.get('/from', { redirect: true }),
+      client.get('/from', { redirect: false }),
+    ]);
+    expect([followed.status, kept.status]).toEqual([200, 302]);
+  });
+
   it('leaves the second whole when the first is aborted (undici rejects both)', async () => {
     const { server, requests } = await slowServer();
     await using _ = server;

@@ -90,10 +90,45 @@ describe('server-sent events', () => {
     expect(from).toEqual([undefined, '1', '2', '3']);
   });
 
-  it('refuse what is not an event stream', async () => {
+  it('send an id back as the server gave it, whatever is in it', async () => {
+    const from: (string | undefined)[] = [];
+    const ids = ['☃ ü', 'a\u0001b'];
+    await using server = await startHttp((request, response) => {
+      const id = request.headers['last-event-id'] as string | undefined;
+      from.push(id === undefined ? undefined : Buffer.from(id, 'latin1').toString());
+      if (from.length === 3) {
+        response.writeHead(204).end();
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(`retry: 1\nid: ${ids[from.length - 1]}\ndata: x\n\n`);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    expect(await collect(client.events('/', { reconnect: true }))).toHaveLength(2);
+    // No header can carry the second.
+    expect(from).toEqual([undefined, ids[0], undefined]);
+  });
+
+  it('end with the client, also between two connections', async () => {
+    await using server = await startHttp((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end('retry: 60000\ndata: 1\n\n');
+    });
+    const client = createHttpClient({ baseUrl: server.url });
+    const events = client.events('/?secret=1', { reconnect: true });
+    await events.next();
+    const pausing = failureOf(events.next());
+    await until(() => client.stats().active === 0);
+    await client.close();
+    expect(await pausing).toMatchObject({ code: 'HOTPATH_HTTP_CLOSED', url: `${server.url}/` });
+  });
+
+  it('refuse what is not an event stream, and show no secret', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({ baseUrl: server.url });
-    expect((await failureOf(collect(client.events('/')))).code).toBe('HOTPATH_HTTP_BAD_BODY');
+    const error = await failureOf(collect(client.events('/a?token=secret')));
+    expect(error).toMatchObject({ code: 'HOTPATH_HTTP_BAD_BODY', url: `${server.url}/a`, status: 200 });
+    expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain('secret');
     await until(() => client.stats().active === 0);
   });
 });

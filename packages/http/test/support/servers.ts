@@ -15,6 +15,8 @@ import {
   type Server as NetServer,
   type Socket,
 } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 /** A self-signed certificate for localhost, a.test, b.test and 127.0.0.1, for tests only. */
 export const tls: { readonly key: Buffer; readonly cert: Buffer } = {
@@ -31,7 +33,7 @@ export interface TestServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-async function started(server: NetServer, scheme: string): Promise<TestServer> {
+async function started(server: NetServer, scheme: string, host = '127.0.0.1'): Promise<TestServer> {
   const sockets = new Set<Socket>();
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
@@ -40,7 +42,7 @@ async function started(server: NetServer, scheme: string): Promise<TestServer> {
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const { port } = server.address() as AddressInfo;
   const close = (): Promise<void> =>
     new Promise((resolve) => {
@@ -59,10 +61,14 @@ async function started(server: NetServer, scheme: string): Promise<TestServer> {
   };
 }
 
-export function startHttp(listener: RequestListener, tune?: (server: Server) => void): Promise<TestServer> {
+export function startHttp(
+  listener: RequestListener,
+  tune?: (server: Server) => void,
+  host?: string,
+): Promise<TestServer> {
   const server = createServer(listener);
   tune?.(server);
-  return started(server, 'http');
+  return started(server, 'http', host);
 }
 
 export function startHttps(listener: RequestListener): Promise<TestServer> {
@@ -155,4 +161,14 @@ export async function failureOf(promise: Promise<unknown>): Promise<Record<strin
     return error as Record<string, unknown> & Error;
   }
   throw new Error('it did not reject');
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Bytes on the heap that something still refers to. */
+export function heapAfterGc(): number {
+  collectGarbage();
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
 }

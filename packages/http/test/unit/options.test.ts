@@ -36,6 +36,8 @@ describe('options', () => {
       ['http2', { http2: 'yes' }, TypeError],
       ['dispatcher', { dispatcher: {} }, TypeError],
       ['redirect', { redirect: { max: 0 } }, RangeError],
+      ['ssrfGuard', { ssrfGuard: true, dispatcher: { dispatch: () => true } }, TypeError],
+      ['headers', { headers: new Headers({ a: 'b' }) }, TypeError],
       ['hedge', { hedge: { delayMs: -1 } }, RangeError],
       ['conections', { conections: 5 }, TypeError],
       ['connection', { headers: { Connection: 'close' } }, TypeError],
