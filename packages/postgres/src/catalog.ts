@@ -1,4 +1,5 @@
-import { unknownName } from './errors.ts';
+import { describe, isHotpathError } from '@hotpath/core';
+import { sqlState, unknownName } from './errors.ts';
 import { quoteTable } from './identifiers.ts';
 import type { StatementExchange } from './wire/statement-exchange.ts';
 
@@ -11,6 +12,8 @@ export interface ColumnInfo {
   readonly isJson: boolean;
   /** Whether two values can be compared for being the same. */
   readonly hasEquality: boolean;
+  /** Whether two values are the same exactly when their texts are. */
+  readonly hasExactText: boolean;
   readonly nullable: boolean;
 }
 
@@ -27,6 +30,8 @@ const COLUMNS = `select a.attname as name, format_type(a.atttypid, null) as type
   exists (select from pg_operator o where o.oprname = '=' and o.oprcanhash
     and o.oprleft = case when t.typtype = 'd' then t.typbasetype else t.oid end and o.oprright = o.oprleft)
     or t.typcategory in ('A', 'E') as "hasEquality",
+  t.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype)
+    and coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true) as "hasExactText",
   coalesce(a.attnum = any (i.indkey), false) as "isKey", array_position(i.indkey::int2[], a.attnum) as "keyAt"
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
@@ -37,7 +42,12 @@ interface ColumnRow extends ColumnInfo {
   readonly keyAt: number | null;
 }
 
-/** Looks up tables once, and again after {@link forget}. Holds one entry a table that was asked for. */
+/** What the server says to a name that can't be that of a table. */
+const badNames = new Set(['42601', '42602', '22021', '0A000', '3F000']);
+/** Errors after which a table may look different from what is remembered of it. */
+const schemaStates = new Set(['42703', '42P01', '42804', '42846', '42704']);
+
+/** Looks up tables once, and again when they turn out to have changed. Holds one entry a table that was asked for. */
 export class Catalog {
   readonly #run: Run;
   readonly #tables = new Map<string, Promise<TableInfo>>();
@@ -46,8 +56,34 @@ export class Catalog {
     this.#run = run;
   }
 
-  /** @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when there is no such table. */
-  table(name: string): Promise<TableInfo> {
+  /**
+   * Does what needs to know a table, and once more when that knowledge was old: the table has other columns than
+   * before. The work must have had no effect when it fails.
+   *
+   * @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when there is no such table.
+   */
+  async using<T>(name: string, work: (info: TableInfo) => T | Promise<T>): Promise<T> {
+    const wasKnown = this.#tables.has(name);
+    try {
+      return await work(await this.#table(name));
+    } catch (error) {
+      if (!this.#isStale(error)) throw error;
+      this.#tables.delete(name);
+      if (!wasKnown) throw error;
+    }
+    return await work(await this.#table(name));
+  }
+
+  /** Has the table looked up again: its columns are not what they were. */
+  forget(name: string): void {
+    this.#tables.delete(name);
+  }
+
+  #isStale(error: unknown): boolean {
+    return isHotpathError(error, 'HOTPATH_PG_UNKNOWN_NAME') || schemaStates.has(sqlState(error) ?? '');
+  }
+
+  #table(name: string): Promise<TableInfo> {
     let found = this.#tables.get(name);
     if (found === undefined) {
       found = this.#load(name);
@@ -57,13 +93,15 @@ export class Catalog {
     return found;
   }
 
-  /** Has the table looked up again: its columns are not what they were. */
-  forget(name: string): void {
-    this.#tables.delete(name);
-  }
-
   async #load(name: string): Promise<TableInfo> {
-    const rows = (await this.#run(COLUMNS, [quoteTable(name)])).rows as ColumnRow[];
+    if (typeof name !== 'string' || name === '')
+      throw new TypeError(`a table's name must be a string, got ${describe(name)}`);
+    let rows: ColumnRow[];
+    try {
+      rows = (await this.#run(COLUMNS, [quoteTable(name)])).rows as ColumnRow[];
+    } catch (error) {
+      throw badNames.has(sqlState(error) ?? '') ? unknownName(`there is no table ${name}`) : error;
+    }
     if (rows.length === 0) throw unknownName(`there is no table ${name}`);
     const columns = new Map(rows.map(({ isKey, keyAt, ...column }) => [column.name, Object.freeze(column)]));
     const primaryKey = rows

@@ -1,5 +1,5 @@
-import { type Clock, type Milliseconds, systemClock } from '@hotpath/core';
-import { connectTimeout, queryTimeout, serverDown, typedQueryError } from './errors.ts';
+import type { Clock, Milliseconds } from '@hotpath/core';
+import { connectTimeout, poolClosed, queryTimeout, serverDown, typedQueryError } from './errors.ts';
 import { sendCancelRequest } from './wire/cancel-request.ts';
 import { StatementExchange } from './wire/statement-exchange.ts';
 import { WireClient } from './wire/wire-client.ts';
@@ -25,19 +25,35 @@ export class DirectSession implements AsyncDisposable {
     this.client.on('end', () => lose(new Error('Connection terminated')));
   }
 
-  /** @throws UnavailableError (HOTPATH_PG_DOWN) or TimeoutError (HOTPATH_PG_CONNECT_TIMEOUT). */
-  static open(config: object, timeoutMs: Milliseconds, clock: Clock = systemClock): Promise<DirectSession> {
-    const session = new DirectSession(config, clock);
+  /**
+   * @param owner Aborted when whoever asks for the session is closed; the attempt ends then.
+   * @throws UnavailableError (HOTPATH_PG_DOWN), TimeoutError (HOTPATH_PG_CONNECT_TIMEOUT), AbortedError (HOTPATH_PG_CLOSED).
+   */
+  static open(
+    config: object,
+    timeoutMs: Milliseconds,
+    clock: Clock,
+    owner: AbortSignal,
+  ): Promise<DirectSession> {
     return new Promise((resolve, reject) => {
-      const timer = clock.setTimeout(() => {
-        session.destroy();
-        reject(connectTimeout(timeoutMs));
-      }, timeoutMs);
-      session.client.connect((error) => {
+      if (owner.aborted) return reject(poolClosed());
+      const session = new DirectSession(config, clock);
+      const end = (): void => {
         clock.clearTimeout(timer);
-        if (!error) return resolve(session);
+        owner.removeEventListener('abort', onClosed);
+      };
+      const giveUp = (error: Error): void => {
+        end();
         session.destroy();
-        reject(serverDown(error, undefined));
+        reject(error);
+      };
+      const onClosed = (): void => giveUp(poolClosed());
+      const timer = clock.setTimeout(() => giveUp(connectTimeout(timeoutMs)), timeoutMs);
+      owner.addEventListener('abort', onClosed, { once: true });
+      session.client.connect((error) => {
+        if (error) return giveUp(serverDown(error, undefined));
+        end();
+        resolve(session);
       });
     });
   }

@@ -79,11 +79,12 @@ export function rolledBack(): UpstreamError<'HOTPATH_PG_ROLLED_BACK'> {
   );
 }
 
-/** A query of a batch was skipped, because one before it failed. */
-export function notRun(cause: unknown): AbortedError<'HOTPATH_PG_NOT_RUN'> {
-  return new AbortedError('HOTPATH_PG_NOT_RUN', 'not run, because a query before it in the batch failed', {
-    cause,
-  });
+/** A transaction's handle was used after its callback had settled: its connection may be somebody else's by then. */
+export function transactionOver(): RejectedError<'HOTPATH_PG_TRANSACTION_OVER'> {
+  return new RejectedError(
+    'HOTPATH_PG_TRANSACTION_OVER',
+    'the transaction is over: its handle can be used only until its callback has settled',
+  );
 }
 
 /** A name is not that of a table or column. */

@@ -1,4 +1,4 @@
-export type { DuplicateRule } from './bulk/columns.ts';
+export type { DuplicateRule } from './bulk/rows.ts';
 export type { InsertOptions, UpsertCounts, UpsertOptions } from './bulk/write-many.ts';
 export type { IndexDefinition, IndexKey, IndexKeyOptions, IndexMethod } from './indexes/definition.ts';
 export { governanceIndexes } from './indexes/governance.ts';

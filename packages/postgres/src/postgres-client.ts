@@ -1,7 +1,6 @@
-import type { Milliseconds } from '@hotpath/core';
+import { type Milliseconds, optionReader } from '@hotpath/core';
 import { Kysely } from 'kysely';
 import {
-  type BulkTarget,
   type InsertOptions,
   insertMany,
   type UpsertCounts,
@@ -10,6 +9,7 @@ import {
 } from './bulk/write-many.ts';
 import { Catalog } from './catalog.ts';
 import { DirectSession } from './direct-session.ts';
+import { poolClosed } from './errors.ts';
 import { createIndexes, type Indexes } from './indexes/indexes.ts';
 import { ConnectionPool } from './pool/connection-pool.ts';
 import type { ResolvedPoolOptions } from './pool/pool-options.ts';
@@ -29,6 +29,7 @@ import { type QueryOptions, QueryTask } from './query/query-task.ts';
 import { Replicas, type WriteToken } from './query/replicas.ts';
 import { type Relation, selectIn, type WithChildren } from './query/select-in.ts';
 import { BoundVariables, type SessionVariables, type VariableScope } from './query/session-variables.ts';
+import { checkTimeout } from './query/time-limit.ts';
 import {
   runTransaction,
   type Transaction,
@@ -38,6 +39,9 @@ import {
 import { WireClient } from './wire/wire-client.ts';
 
 const CLOSE_TIMEOUT_MS = 5_000;
+const DIRECT_CONNECT_MS = 30_000;
+const STREAM_BATCH = 500;
+const LARGEST_STREAM_BATCH = 1_000_000;
 const QUIET_SHAPES = 16;
 
 /** What `createPostgres` makes. */
@@ -49,10 +53,10 @@ export class PostgresClient<DB> implements Postgres<DB> {
   /** For queries that must not be counted and watched. */
   readonly #quiet: Executor;
   readonly #catalog: Catalog;
-  readonly #bulk: BulkTarget;
   readonly #replicas: Replicas;
   readonly #listener: Listener;
   readonly #isPooled: boolean;
+  readonly #closed = new AbortController();
 
   constructor(options: ResolvedPostgresOptions) {
     const executor = executorFor(options, options.connectionString, options.pool);
@@ -70,34 +74,22 @@ export class PostgresClient<DB> implements Postgres<DB> {
     this.#catalog = new Catalog((text, values) => executor.run(text, values));
     this.kysely = new Kysely<DB>({
       dialect: new HotpathDialect(executor, {
-        acquire: () => executor.acquire(),
+        acquire: (options) => executor.acquire(options),
         release: (connection, error) => executor.release(connection, error),
       }),
     });
-    this.#bulk = {
-      executor,
-      catalog: this.#catalog,
-      inTransaction: (work) => runTransaction(executor, work),
-      onConnection: async (work) => {
-        const connection = await executor.acquire();
-        try {
-          return await work(connection);
-        } finally {
-          executor.release(connection);
-        }
-      },
-      run: (text, values) => executor.run(text, values),
-    };
     const direct = clientConfig(options, options.directConnectionString);
     const { clock, random, connectTimeoutMs } = options.pool;
     this.indexes = createIndexes({
-      open: () => DirectSession.open(direct, connectTimeoutMs || 30_000, clock),
+      open: () =>
+        DirectSession.open(direct, connectTimeoutMs || DIRECT_CONNECT_MS, clock, this.#closed.signal),
+      owner: this.#closed.signal,
       clock,
       random,
     });
     this.#listener = new Listener({
       config: direct,
-      connectTimeoutMs: connectTimeoutMs || 30_000,
+      connectTimeoutMs: connectTimeoutMs || DIRECT_CONNECT_MS,
       clock,
       random,
     });
@@ -124,7 +116,7 @@ export class PostgresClient<DB> implements Postgres<DB> {
   }
 
   paginate(table: string, options?: PageOptions): Promise<never> {
-    const run = (text: string, values: readonly unknown[]) => this.#executor.run(text, values);
+    const run: Executor['run'] = (text, values, limits) => this.#executor.run(text, values, limits);
     return paginate(run, this.#catalog, table, options) as Promise<never>;
   }
 
@@ -160,7 +152,8 @@ export class PostgresClient<DB> implements Postgres<DB> {
     const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
     return runTransaction(
       this.#executor,
-      (connection) => work(new TransactionScope<DB>(this.#executor, connection, limits)),
+      (connection) =>
+        TransactionScope.run(new TransactionScope<DB>(this.#executor, connection, limits), work),
       options,
     );
   }
@@ -183,20 +176,37 @@ export class PostgresClient<DB> implements Postgres<DB> {
   }
 
   upsertMany(table: string, rows: readonly object[], options?: UpsertOptions): Promise<UpsertCounts> {
-    return upsertMany(this.#bulk, table, rows as readonly Record<string, unknown>[], options);
+    return upsertMany(
+      this.#executor,
+      this.#catalog,
+      table,
+      rows as readonly Record<string, unknown>[],
+      options,
+    );
   }
 
   insertMany(table: string, rows: readonly object[], options?: InsertOptions): Promise<number> {
-    return insertMany(this.#bulk, table, rows as readonly Record<string, unknown>[], options);
+    return insertMany(
+      this.#executor,
+      this.#catalog,
+      table,
+      rows as readonly Record<string, unknown>[],
+      options,
+    );
   }
 
   async *stream<Row>(
     text: string,
     values: readonly unknown[] = [],
-    { batchSize = 500, signal }: StreamOptions = {},
+    options: StreamOptions = {},
   ): AsyncIterableIterator<Row> {
-    const connection = await this.#executor.acquire({ signal });
-    const cursor = new CursorReader(this.#executor, connection, text, values, batchSize);
+    const read = optionReader('stream', options);
+    const batchSize = read.integer('batchSize', STREAM_BATCH, { min: 1, max: LARGEST_STREAM_BATCH });
+    const { signal, timeoutMs } = options;
+    checkTimeout(timeoutMs);
+    const executor = this.#executor;
+    const connection = await executor.acquire({ signal, timeoutMs });
+    const cursor = new CursorReader(executor, connection, text, values, batchSize, { signal, timeoutMs });
     try {
       for (let rows = await cursor.read(); rows.length > 0; rows = await cursor.read()) {
         for (const row of rows as Row[]) {
@@ -205,8 +215,8 @@ export class PostgresClient<DB> implements Postgres<DB> {
         }
       }
     } finally {
-      await cursor.close();
-      this.#executor.release(connection);
+      // Not waited for: a server that no longer answers must not keep the caller.
+      void cursor.close().then(() => executor.release(connection));
     }
   }
 
@@ -215,6 +225,7 @@ export class PostgresClient<DB> implements Postgres<DB> {
   }
 
   async close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: Milliseconds } = {}): Promise<void> {
+    this.#closed.abort(poolClosed());
     this.#replicas.close();
     await Promise.all([
       this.#listener.close(),

@@ -34,6 +34,9 @@ export interface PostgresStats {
 export interface StreamOptions {
   /** How many rows are asked for at a time. Default 500. */
   readonly batchSize?: number;
+  /** How long the connection and then each batch may take to come. Default: the client's `queryTimeoutMs`. */
+  readonly timeoutMs?: Milliseconds;
+  /** Ends it; the server is asked to cancel the query. */
   readonly signal?: AbortSignal;
 }
 

@@ -55,7 +55,10 @@ export function upsertStatement({ table, columns, key, update, from, distinct }:
     const typed = `select * from unnest(${columns.map((column, i) => `$${i + 1}::${arrayType(column)}`).join(', ')}) with ordinality as r(${rowNames.join(', ')}, n)`;
     const keyNames = key.map((name) => `c${columns.findIndex((column) => column.name === name)}`).join(', ');
     const values = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
-    source = `select ${values} from (select distinct on (${keyNames}) * from (${typed}) t order by ${keyNames}, n ${distinct === 'last' ? 'desc' : 'asc'}) d`;
+    // Nulls are never the same key, so each row that has one keeps its number.
+    const own = `case when row(${keyNames}) is not null then 0 else n end`;
+    const order = `n ${distinct === 'last' ? 'desc' : 'asc'}`;
+    source = `select ${values} from (select distinct on (${keyNames}, ${own}) * from (${typed}) t order by ${keyNames}, ${own}, ${order}) d`;
   }
   const conflict = key.map(quoteName).join(', ');
   const action =

@@ -1,19 +1,17 @@
-import type { Catalog, ColumnInfo, TableInfo } from '../catalog.ts';
-import { columnOf } from '../catalog.ts';
-import { sqlState, unknownName } from '../errors.ts';
+import { describe, type Milliseconds, optionReader } from '@hotpath/core';
+import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
+import { unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from '../query/executor.ts';
+import { TimeLimit, within } from '../query/time-limit.ts';
+import { runTransaction } from '../query/transaction.ts';
 import { CopyExchange } from '../wire/copy-exchange.ts';
-import {
-  arrayText,
-  type ColumnBatch,
-  type DuplicateRule,
-  sortByKey,
-  toBatches,
-  type WriteRow,
-} from './columns.ts';
+import { ByteWriter } from './byte-writer.ts';
 import { copyChunks } from './copy-rows.ts';
+import { arrayBytes, copyBytes } from './encode-binary.ts';
+import { arrayTextOf } from './encode-text.ts';
+import { type DuplicateRule, groupRows, type RowGroup, sortByKey, type WriteRow } from './rows.ts';
 import { insertStatement, upsertStatement } from './statements.ts';
 
 /** From so many rows on, inserts go by COPY: it takes less time of the server. */
@@ -32,12 +30,20 @@ export interface UpsertOptions<Column extends string = string> {
   readonly update?: readonly Column[];
   /** Which of several rows with one key counts. Default `last`. */
   readonly onDuplicate?: DuplicateRule;
+  /** How long it may take in all. Default: the client's `queryTimeoutMs`. */
+  readonly timeoutMs?: Milliseconds;
+  /** Gives it up; nothing is written then. */
+  readonly signal?: AbortSignal;
 }
 
 /** What {@link insertMany} takes besides the rows. */
 export interface InsertOptions {
   /** What happens to a row that is there already. Default `error`: nothing is written at all. */
   readonly onConflict?: 'error' | 'ignore';
+  /** How long it may take in all. Default: the client's `queryTimeoutMs`. */
+  readonly timeoutMs?: Milliseconds;
+  /** Gives it up; nothing is written then. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a bulk upsert did. */
@@ -48,196 +54,217 @@ export interface UpsertCounts {
   readonly unchanged: number;
 }
 
-type OnConnection = <T>(work: (connection: PooledConnection) => Promise<T>) => Promise<T>;
+const conflictRules = ['error', 'ignore'] as const;
+const duplicateRules = ['last', 'first', 'error'] as const;
 
-/** What bulk writes run on: an own transaction each, or the caller's. */
-export interface BulkTarget {
-  readonly executor: Executor;
-  readonly catalog: Catalog;
-  /** Runs work in a transaction. */
-  readonly inTransaction: OnConnection;
-  /** Lends a connection for work that is one statement. */
-  readonly onConnection: OnConnection;
-  /** Runs one statement, on whichever connection. */
+/** One call's way to the server: every statement of it has what is left of one limit. */
+class BulkWrite {
+  readonly #executor: Executor;
+  readonly #limit: TimeLimit;
+
+  constructor(executor: Executor, limit: TimeLimit) {
+    this.#executor = executor;
+    this.#limit = limit;
+  }
+
+  /** Runs one statement, on the connection or on whichever is free. */
   run(
     text: string,
-    values: readonly unknown[],
-  ): Promise<{ rows: unknown[]; tag: { rowCount: number | null } }>;
-}
+    values: readonly unknown[] = [],
+    connection?: PooledConnection,
+  ): Promise<{ rows: unknown[]; tag: { rowCount: number | null } }> {
+    const limits = this.#limit.left();
+    return connection === undefined
+      ? this.#executor.run(text, values, limits)
+      : this.#executor.runOn(connection, text, values, limits);
+  }
 
-/** Errors after which a table may look different from what is remembered of it. */
-const schemaStates = new Set(['42703', '42P01', '42804', '42846', '42704']);
+  /** Does work that is one statement, on a connection of its own. */
+  async onConnection<T>(work: (connection: PooledConnection) => Promise<T>): Promise<T> {
+    const connection = await this.#executor.acquire(this.#limit.left());
+    try {
+      return await work(connection);
+    } finally {
+      this.#executor.release(connection);
+    }
+  }
 
-async function withTable<T>(
-  target: BulkTarget,
-  table: string,
-  work: (info: TableInfo) => Promise<T>,
-): Promise<T> {
-  try {
-    return await work(await target.catalog.table(table));
-  } catch (error) {
-    const code = sqlState(error) ?? (error as { code?: string }).code;
-    if (code === 'HOTPATH_PG_UNKNOWN_NAME' || (code !== undefined && schemaStates.has(code)))
-      target.catalog.forget(table);
-    throw error;
+  inTransaction<T>(work: (connection: PooledConnection) => Promise<T>): Promise<T> {
+    return runTransaction(this.#executor, work, this.#limit.left());
+  }
+
+  copy(connection: PooledConnection, quotedTable: string, group: RowGroup): Promise<number> {
+    const names = group.columns.map(({ name }) => quoteName(name)).join(', ');
+    const bytes = copyBytes(group, new ByteWriter());
+    const text = `copy ${quotedTable} (${names}) from stdin${bytes === undefined ? '' : ' binary'}`;
+    const copied = this.#executor.exchangeOn<number>(
+      connection,
+      (wire, resolve, reject) => new CopyExchange(wire, text, bytes ?? copyChunks(group), resolve, reject),
+    );
+    return within(this.#executor, connection, copied, this.#limit.left());
   }
 }
 
+function arraysOf({ columns, rows }: RowGroup): unknown[] {
+  const writer = new ByteWriter();
+  return columns.map((column) => arrayBytes(rows, column, writer) ?? arrayTextOf(rows, column));
+}
+
+function checkRows(operation: string, rows: unknown): void {
+  if (!Array.isArray(rows))
+    throw new TypeError(`${operation}: the rows must be an array, got ${describe(rows)}`);
+}
+
 /** Inserts rows, all or none: by arrays, or by COPY when there are many. Returns how many were inserted. */
-export function insertMany(
-  target: BulkTarget,
+export async function insertMany(
+  executor: Executor,
+  catalog: Catalog,
   table: string,
   rows: readonly WriteRow[],
-  { onConflict = 'error' }: InsertOptions = {},
+  options: InsertOptions = {},
 ): Promise<number> {
-  if (rows.length === 0) return Promise.resolve(0);
-  return withTable(target, table, async (info) => {
-    const batches = toBatches(table, info, rows);
-    const one = async (batch: ColumnBatch, connection?: PooledConnection): Promise<number> => {
-      if (batch.columns.length === 0) return insertDefaults(target, table, batch.count, connection);
-      if (connection !== undefined && onConflict === 'error' && batch.count >= COPY_FROM_ROWS) {
-        return copyInto(target, connection, quoteTable(table), batch);
-      }
-      const text = insertStatement(table, batch.columns, onConflict);
-      const values = batch.values.map(arrayText);
-      const { tag } = await (connection === undefined
-        ? target.run(text, values)
-        : target.executor.runOn(connection, text, values));
-      return tag.rowCount ?? 0;
+  checkRows('insertMany', rows);
+  const onConflict = optionReader('insertMany', options).oneOf('onConflict', conflictRules, 'error');
+  const limit = new TimeLimit(executor, options);
+  if (rows.length === 0) return 0;
+  return catalog.using(table, async (info) => {
+    const groups = groupRows(table, info, rows);
+    const write = new BulkWrite(executor, limit);
+    const copies = ({ columns, rows: { length } }: RowGroup): boolean =>
+      columns.length > 0 && onConflict === 'error' && length >= COPY_FROM_ROWS;
+    const one = async (group: RowGroup, connection?: PooledConnection): Promise<number> => {
+      if (connection !== undefined && copies(group)) return write.copy(connection, quoteTable(table), group);
+      if (group.columns.length === 0) return insertDefaults(write, table, group.rows.length, connection);
+      const text = insertStatement(table, group.columns, onConflict);
+      return (await write.run(text, arraysOf(group), connection)).tag.rowCount ?? 0;
     };
-    if (batches.length === 1 && (batches[0]!.count < COPY_FROM_ROWS || onConflict !== 'error'))
-      return one(batches[0]!);
-    if (batches.length === 1) return target.onConnection((connection) => one(batches[0]!, connection));
-    return target.inTransaction(async (connection) => {
+    const [first] = groups as [RowGroup];
+    const isOneStatement = groups.length === 1 && (first.columns.length > 0 || first.rows.length === 1);
+    if (isOneStatement && !copies(first)) return one(first);
+    if (isOneStatement) return write.onConnection((connection) => one(first, connection));
+    return write.inTransaction(async (connection) => {
       let inserted = 0;
-      for (const batch of batches) inserted += await one(batch, connection);
+      for (const group of groups) inserted += await one(group, connection);
       return inserted;
     });
   });
 }
 
 async function insertDefaults(
-  target: BulkTarget,
+  write: BulkWrite,
   table: string,
   count: number,
   connection: PooledConnection | undefined,
 ): Promise<number> {
   const text = `insert into ${quoteTable(table)} default values`;
-  for (let i = 0; i < count; i++) {
-    await (connection === undefined ? target.run(text, []) : target.executor.runOn(connection, text));
-  }
+  for (let i = 0; i < count; i++) await write.run(text, [], connection);
   return count;
 }
 
 /** Inserts or updates rows by key, all or none. */
-export function upsertMany(
-  target: BulkTarget,
+export async function upsertMany(
+  executor: Executor,
+  catalog: Catalog,
   table: string,
   rows: readonly WriteRow[],
   options: UpsertOptions = {},
 ): Promise<UpsertCounts> {
-  if (rows.length === 0) return Promise.resolve({ inserted: 0, updated: 0, unchanged: 0 });
-  return withTable(target, table, async (info) => {
-    const key = options.key ?? info.primaryKey;
-    if (key.length === 0)
-      throw unknownName(`upsertMany: table ${table} has no primary key, so the option key is needed`);
-    for (const name of key) columnOf(table, info, name);
-    for (const name of options.update ?? []) columnOf(table, info, name);
-    const rule = options.onDuplicate ?? 'last';
-    const batches = toBatches(table, info, lastOfAll(rows, key, rule));
-    let inserted = 0;
-    let updated = 0;
-    const one = async (batch: ColumnBatch, connection?: PooledConnection): Promise<void> => {
-      const counts = await upsertBatch(target, table, key, rule, options.update, batch, connection);
-      inserted += counts.inserted;
-      updated += counts.updated;
-    };
-    if (batches.length === 1 && batches[0]!.count < MERGE_FROM_ROWS) await one(batches[0]!);
+  checkRows('upsertMany', rows);
+  const rule = optionReader('upsertMany', options).oneOf('onDuplicate', duplicateRules, 'last');
+  const limit = new TimeLimit(executor, options);
+  if (rows.length === 0) return { inserted: 0, updated: 0, unchanged: 0 };
+  return catalog.using(table, async (info) => {
+    const key = keyOf(table, info, options);
+    const write = new BulkWrite(executor, limit);
+    const groups = groupRows(table, info, oneShapeAKey(rows, key, rule));
+    const one = (group: RowGroup, connection?: PooledConnection): Promise<Written> =>
+      upsertGroup(write, table, key, rule, options.update, group, connection);
+    let written: Written;
+    if (groups.length === 1 && groups[0]!.rows.length < MERGE_FROM_ROWS) written = await one(groups[0]!);
     else {
-      await target.inTransaction(async (connection) => {
-        inserted = 0;
-        updated = 0;
-        for (const batch of batches) await one(batch, connection);
+      written = await write.inTransaction(async (connection) => {
+        const sum = { inserted: 0, updated: 0 };
+        for (const group of groups) {
+          const { inserted, updated } = await one(group, connection);
+          sum.inserted += inserted;
+          sum.updated += updated;
+        }
+        return sum;
       });
     }
-    return { inserted, updated, unchanged: rows.length - inserted - updated };
+    return { ...written, unchanged: rows.length - written.inserted - written.updated };
   });
 }
 
+type Written = Omit<UpsertCounts, 'unchanged'>;
+
+function keyOf(table: string, info: TableInfo, { key = info.primaryKey, update = [] }: UpsertOptions) {
+  if (!Array.isArray(key) || !Array.isArray(update))
+    throw new TypeError("upsertMany: options 'key' and 'update' must be arrays of columns");
+  if (key.length === 0)
+    throw unknownName(`upsertMany: table ${table} has no primary key, so the option key is needed`);
+  for (const name of [...key, ...update]) columnOf(table, info, name);
+  return key as readonly string[];
+}
+
 /** Rows of different shape go in different statements: there, a key that returns must be left out beforehand. */
-function lastOfAll(
+function oneShapeAKey(
   rows: readonly WriteRow[],
   key: readonly string[],
   rule: DuplicateRule,
 ): readonly WriteRow[] {
-  const width = Object.keys(rows[0]!).length;
-  if (rows.every((row) => Object.keys(row).length === width)) return rows;
-  const chosen = new Map<string, WriteRow>();
+  const shapeOf = (row: WriteRow): string => {
+    let shape = '';
+    for (const name in row) if (row[name] !== undefined) shape += `${name}\0`;
+    return shape;
+  };
+  const shape = shapeOf(rows[0]!);
+  if (rule === 'error' || rows.every((row) => shapeOf(row) === shape)) return rows;
+  const chosen = new Map<unknown, WriteRow>();
   for (const row of rows) {
-    const id = JSON.stringify(key.map((name) => String(row[name])));
+    const hasKey = key.every((name) => row?.[name] !== null && row?.[name] !== undefined);
+    // A row without a key is none's double.
+    const id = hasKey ? JSON.stringify(key.map((name) => String(row[name]))) : row;
     if (rule === 'last') chosen.delete(id);
-    if (rule === 'error' || !chosen.has(id))
-      chosen.set(rule === 'error' && chosen.has(id) ? `${id}#${chosen.size}` : id, row);
+    if (!chosen.has(id)) chosen.set(id, row);
   }
   return [...chosen.values()];
 }
 
-async function upsertBatch(
-  target: BulkTarget,
+async function upsertGroup(
+  write: BulkWrite,
   table: string,
   key: readonly string[],
   rule: DuplicateRule,
   updateNames: readonly string[] | undefined,
-  given: ColumnBatch,
+  given: RowGroup,
   connection: PooledConnection | undefined,
-): Promise<{ inserted: number; updated: number }> {
+): Promise<Written> {
   for (const name of key) {
     if (!given.columns.some((column) => column.name === name))
       throw unknownName(`upsertMany: a row of ${table} lacks its key ${name}`);
   }
-  const { batch, isExact } = sortByKey(given, key, rule);
-  const { columns } = batch;
-  const isUpdated = ({ name }: ColumnInfo): boolean =>
-    updateNames === undefined ? !key.includes(name) : updateNames.includes(name);
-  const shape = { table, columns, key, update: columns.filter(isUpdated) };
-  let answer: { rows: unknown[] };
-  if (connection !== undefined && isExact && batch.count >= MERGE_FROM_ROWS) {
-    const stage = quoteName(`hotpath_${columns.length}_${batch.count}`);
-    const { executor } = target;
-    await executor.runOn(
-      connection,
-      `create temporary table ${stage} on commit drop as select ${columns.map(({ name }) => quoteName(name)).join(', ')} from ${quoteTable(table)} with no data`,
-    );
-    await copyInto(target, connection, stage, batch);
-    answer = await executor.runOn(connection, upsertStatement({ ...shape, from: stage }));
-    await executor.runOn(connection, `drop table ${stage}`);
-  } else {
+  const { group, isExact } = sortByKey(given, key, rule);
+  const { columns, rows } = group;
+  const update = columns.filter(({ name }) =>
+    updateNames === undefined ? !key.includes(name) : updateNames.includes(name),
+  );
+  const shape = { table, columns, key, update };
+  if (connection === undefined || !isExact || rows.length < MERGE_FROM_ROWS) {
     const text = upsertStatement(isExact || rule === 'error' ? shape : { ...shape, distinct: rule });
-    const values = batch.values.map(arrayText);
-    answer = await (connection === undefined
-      ? target.run(text, values)
-      : target.executor.runOn(connection, text, values));
+    return countsOf(await write.run(text, arraysOf(group), connection));
   }
-  const { inserted, updated } = answer.rows[0] as { inserted: unknown; updated: unknown };
-  return { inserted: Number(inserted), updated: Number(updated) };
+  const stage = quoteName(`hotpath_${columns.length}_${rows.length}`);
+  const names = columns.map(({ name }) => quoteName(name)).join(', ');
+  const like = `select ${names} from ${quoteTable(table)} with no data`;
+  await write.run(`create temporary table ${stage} on commit drop as ${like}`, [], connection);
+  await write.copy(connection, stage, group);
+  const counts = countsOf(await write.run(upsertStatement({ ...shape, from: stage }), [], connection));
+  await write.run(`drop table ${stage}`, [], connection);
+  return counts;
 }
 
-function copyInto(
-  target: BulkTarget,
-  connection: PooledConnection,
-  quotedTable: string,
-  batch: ColumnBatch,
-): Promise<number> {
-  const columns = batch.columns.map(({ name }) => quoteName(name)).join(', ');
-  return target.executor.exchangeOn<number>(
-    connection,
-    (wire, resolve, reject) =>
-      new CopyExchange(
-        wire,
-        `copy ${quotedTable} (${columns}) from stdin`,
-        copyChunks(batch),
-        resolve,
-        reject,
-      ),
-  );
+function countsOf({ rows }: { readonly rows: unknown[] }): Written {
+  const { inserted, updated } = rows[0] as { inserted: unknown; updated: unknown };
+  return { inserted: Number(inserted), updated: Number(updated) };
 }

@@ -52,6 +52,8 @@ export interface Indexes {
 /** How sessions for index work are opened. */
 export interface IndexSessions {
   open(): Promise<DirectSession>;
+  /** Aborted when nothing must go on. */
+  readonly owner: AbortSignal;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
@@ -59,7 +61,7 @@ export interface IndexSessions {
 /** A killed runner's session ends within this, instead of when its build is through. */
 const CLIENT_CHECK = `select set_config('client_connection_check_interval', '1000', false)`;
 
-export function createIndexes({ open, clock, random }: IndexSessions): Indexes {
+export function createIndexes({ open, owner, clock, random }: IndexSessions): Indexes {
   const prepared = async (): Promise<DirectSession> => {
     const session = await open();
     await session.run(
@@ -84,7 +86,7 @@ export function createIndexes({ open, clock, random }: IndexSessions): Indexes {
         buildTimeoutMs: read.number('buildTimeoutMs', 3_600_000, { min: 0 }),
         ddlLockTimeoutMs: read.number('ddlLockTimeoutMs', 2_000, { min: 1 }),
         retries: read.integer('retries', 5, { min: 0 }),
-        signal: read.object<AbortSignal | undefined>('signal', undefined),
+        signal: anyOf(owner, read.object<AbortSignal | undefined>('signal', undefined)),
         onProgress: read.function<ApplyOptions['onProgress']>('onProgress', undefined),
       };
       read.end();
@@ -101,7 +103,7 @@ export function createIndexes({ open, clock, random }: IndexSessions): Indexes {
           blocked.push(item);
           continue;
         }
-        limits.signal?.throwIfAborted();
+        limits.signal.throwIfAborted();
         const definition = definitions.find(({ name }) => name === item.name)!;
         await carryOut(context, definition, item);
         done.push(item);
@@ -116,4 +118,8 @@ export function createIndexes({ open, clock, random }: IndexSessions): Indexes {
       return await reportIndexes(session, definitions);
     },
   };
+}
+
+function anyOf(owner: AbortSignal, given: AbortSignal | undefined): AbortSignal {
+  return given === undefined ? owner : AbortSignal.any([owner, given]);
 }

@@ -1,14 +1,14 @@
-import { createTimerWheel, type TimerHandle, type TimerWheel } from '@hotpath/core';
+import { createTimerWheel, type TimerWheel } from '@hotpath/core';
 import { poolClosed, queueFull, serverDown } from '../errors.ts';
 import { connectionChannel, generationChannel, leakChannel } from '../telemetry.ts';
 import type { PgClient } from '../wire/pg-client.ts';
-import { Backoff } from './backoff.ts';
 import { type DialHooks, dial } from './dial.ts';
+import { DialPace } from './dial-pace.ts';
 import type { ResolvedPoolOptions } from './pool-options.ts';
 import { PoolCounters, type PoolStats, summarise } from './pool-stats.ts';
 import { PooledConnection } from './pooled-connection.ts';
 import { settleConnection, validateConnection } from './probe.ts';
-import { callSite, verdictOn } from './sweep.ts';
+import { callSite, SweepTimer, verdictOn } from './sweep.ts';
 import { type Waiter, WaiterQueue } from './waiter-queue.ts';
 
 /** What the pool's owner wants to know; each is called synchronously. */
@@ -17,12 +17,11 @@ export interface PoolHooks extends DialHooks {
   onOpened?(client: PgClient): void;
   onAcquired?(client: PgClient): void;
   onReleased?(error: unknown, client: PgClient): void;
-  onRemoved?(client: PgClient): void;
+  onRemoved?(client: PgClient, reason: string): void;
   /** A connection failed while it was idle. */
   onIdleError?(error: Error, client: PgClient): void;
 }
 
-const FIRST_RECONNECT_DELAY_MS = 25;
 const LINGER_MS = 2_000;
 
 // Longer than most files: who may have a connection, and when, is decided in one place.
@@ -39,16 +38,16 @@ export class ConnectionPool {
   readonly #hooks: PoolHooks;
   readonly #all = new Set<PooledConnection>();
   readonly #idle: PooledConnection[] = [];
+  /** Given up, but their sockets are still open. */
+  readonly #parting = new Set<PooledConnection>();
   readonly #waiters = new WaiterQueue();
-  readonly #backoff: Backoff;
+  readonly #pace: DialPace;
+  readonly #sweep: SweepTimer;
   #generation = 0;
   #connecting = 0;
   #checking = 0;
   /** Idle connections last used before this are checked whatever their age: another one was just lost. */
   #suspectBeforeMs = Number.NEGATIVE_INFINITY;
-  #dialNotBeforeMs = Number.NEGATIVE_INFINITY;
-  #redial: TimerHandle | undefined;
-  #sweep: TimerHandle | undefined;
   #leakSeen = false;
   #onEmpty: (() => void) | undefined;
   closing = false;
@@ -57,11 +56,11 @@ export class ConnectionPool {
     this.options = options;
     this.#hooks = hooks;
     this.wheel = createTimerWheel({ tickMs: 5, clock: options.clock });
-    this.#backoff = new Backoff(
-      Math.min(FIRST_RECONNECT_DELAY_MS, options.maxReconnectDelayMs),
-      options.maxReconnectDelayMs,
-      options.random,
-    );
+    this.#pace = new DialPace(options, () => {
+      this.#supply();
+      this.#fillUp();
+    });
+    this.#sweep = new SweepTimer(options, (everyMs) => this.#look(everyMs));
     this.#fillUp();
   }
 
@@ -120,7 +119,9 @@ export class ConnectionPool {
 
   /** Takes a waiter out of the queue; returns whether it was there. */
   leave(waiter: Waiter): boolean {
-    return this.#waiters.remove(waiter);
+    const wasThere = this.#waiters.remove(waiter);
+    this.#windDown();
+    return wasThere;
   }
 
   /** Takes a connection back. With an `error` it is closed. */
@@ -158,25 +159,26 @@ export class ConnectionPool {
     }
   }
 
-  /** Ends every connection, those in use when they come back; calls back when none is left. */
-  close(done: () => void): void {
+  /**
+   * Ends every connection, those in use when they come back; calls back when the last socket is closed. Who waits
+   * is refused; with `drain` they are served first.
+   */
+  close(done: () => void, drain = false): void {
     this.closing = true;
     this.#onEmpty = done;
-    this.options.clock.clearTimeout(this.#redial);
-    this.options.clock.clearTimeout(this.#sweep);
-    for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
-      waiter.onRefused(poolClosed());
-    }
-    for (const connection of this.#idle.splice(0)) this.#close(connection, 'closed');
-    this.#checkEmpty();
+    this.#sweep.stop();
+    if (!drain) this.#refuseAll(poolClosed());
+    this.#windDown();
   }
 
   /** Drops what is still out. */
   destroyAll(): void {
+    this.#refuseAll(poolClosed());
     for (const connection of this.#all) {
       this.#close(connection, 'closed');
       connection.destroy();
     }
+    for (const connection of this.#parting) connection.destroy();
   }
 
   stats(): PoolStats {
@@ -204,10 +206,6 @@ export class ConnectionPool {
 
   /** A connection is free: it goes to the first waiter, or to rest, unless its time is over. */
   #ready(connection: PooledConnection, now: number): void {
-    if (this.closing) {
-      this.#close(connection, 'closed');
-      return;
-    }
     if (connection.generation !== this.#generation) {
       this.#close(connection, 'older generation');
       return;
@@ -224,6 +222,11 @@ export class ConnectionPool {
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) {
       this.#handOver(connection, waiter, now);
+      this.#windDown();
+      return;
+    }
+    if (this.closing) {
+      this.#close(connection, 'closed');
       return;
     }
     connection.state = 'idle';
@@ -237,7 +240,6 @@ export class ConnectionPool {
 
   /** Sets as many connections on their way as there are waiters, as far as that is allowed. */
   #supply(): void {
-    if (this.closing) return;
     while (this.#waiters.size > this.#connecting + this.#checking) {
       const connection = this.#idle.pop();
       if (connection !== undefined) this.#check(connection);
@@ -246,19 +248,8 @@ export class ConnectionPool {
     }
   }
 
-  /** While the server refuses, one try at a time, with pauses. */
   #mayDial(): boolean {
-    if (this.#backoff.failures === 0) return true;
-    if (this.#connecting > 0) return false;
-    const { clock } = this.options;
-    const inMs = this.#dialNotBeforeMs - clock.now();
-    if (inMs <= 0) return true;
-    this.#redial ??= clock.setTimeout(() => {
-      this.#redial = undefined;
-      this.#supply();
-      this.#fillUp();
-    }, inMs);
-    return false;
+    return this.#pace.mayDial(this.#connecting);
   }
 
   #dial(replaced?: PooledConnection): void {
@@ -269,11 +260,14 @@ export class ConnectionPool {
     this.#connecting++;
     client.on('error', (error: Error) => this.#onClientError(connection, error));
     client.on('end', () => this.#onClientError(connection, new Error('Connection terminated')));
-    dial(connection, this.#hooks, clock, connectTimeoutMs, (error) => {
+    const abandon = dial(connection, this.#hooks, clock, connectTimeoutMs, (error) => {
       this.#connecting--;
-      if (connection.state === 'closed') return this.#checkEmpty();
-      if (error !== undefined) return this.#onDialFailed(connection, error);
-      this.#backoff.reset();
+      if (connection.state === 'closed') return;
+      if (error !== undefined) {
+        if (replaced !== undefined) replaced.replacing = false;
+        return this.#onDialFailed(connection, error);
+      }
+      this.#pace.succeeded();
       const now = clock.now();
       connection.openedAtMs = now;
       if (maxLifetimeMs > 0) connection.expiresAtMs = now + maxLifetimeMs * (1 - 0.1 * random());
@@ -283,11 +277,12 @@ export class ConnectionPool {
       }
       this.#hooks.onOpened?.(client);
       if (replaced?.state === 'idle') this.#closeIdle(replaced, 'replaced');
-      this.#armSweep();
+      this.#sweep.arm();
       this.#ready(connection, now);
       this.#supply();
       this.#fillUp();
     });
+    connection.abandon = abandon;
   }
 
   #onDialFailed(connection: PooledConnection, error: Error): void {
@@ -296,21 +291,14 @@ export class ConnectionPool {
     connection.state = 'closed';
     this.counters.connectFailures++;
     const now = clock.now();
-    // Of several that were under way together, only the first counts.
-    if (now >= this.#dialNotBeforeMs) this.#dialNotBeforeMs = now + this.#backoff.next();
+    const retryAfterMs = this.#pace.failed(now);
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'connect-failed', total: this.#all.size, error });
     }
-    if (this.closing) {
-      this.#checkEmpty();
-      return;
-    }
-    if (this.#all.size === this.#connecting && this.#connecting === 0) {
-      const down = serverDown(error, this.#dialNotBeforeMs - now);
-      for (let left = this.#waiters.size; left > 0; left--) this.#waiters.shift()?.onRefused(down);
-    }
+    if (this.#all.size === 0) this.#refuseAll(serverDown(error, retryAfterMs));
     this.#supply();
     this.#fillUp();
+    this.#windDown();
   }
 
   #check(connection: PooledConnection): void {
@@ -319,7 +307,8 @@ export class ConnectionPool {
     this.counters.validations++;
     validateConnection(this, connection, (ok) => {
       this.#checking--;
-      if (ok && connection.state === 'checking') {
+      if (connection.state !== 'checking') return;
+      if (ok) {
         this.#ready(connection, this.options.clock.now());
       } else {
         this.counters.failedValidations++;
@@ -344,6 +333,10 @@ export class ConnectionPool {
 
   #close(connection: PooledConnection, reason: string): void {
     if (connection.state === 'closed') return;
+    if (connection.state === 'connecting') {
+      this.#abandon(connection);
+      return;
+    }
     connection.state = 'closed';
     this.#all.delete(connection);
     this.counters.closed++;
@@ -352,47 +345,51 @@ export class ConnectionPool {
       connectionChannel.publish({ kind: 'close', total: this.#all.size, reason });
     }
     const { client } = connection;
-    if (!connection.quiet || !connection.usable) connection.destroy();
+    if (!connection.quiet) connection.destroy();
     // A server that does not answer the goodbye must not hold the socket for ever.
     const linger = this.options.clock.setTimeout(() => connection.destroy(), LINGER_MS);
     linger.unref();
+    this.#parting.add(connection);
     client.end(() => {
       this.options.clock.clearTimeout(linger);
-      this.#hooks.onRemoved?.(client);
+      this.#parting.delete(connection);
+      this.#hooks.onRemoved?.(client, reason);
+      this.#windDown();
     });
-    if (this.closing) this.#checkEmpty();
-    else {
-      this.#supply();
-      this.#fillUp();
-    }
+    this.#supply();
+    this.#fillUp();
+    this.#windDown();
   }
 
-  #checkEmpty(): void {
-    if (!this.closing || this.#all.size > 0 || this.#onEmpty === undefined) return;
+  /** Nobody needs a connection that is not open yet. */
+  #abandon(connection: PooledConnection): void {
+    connection.state = 'closed';
+    this.#all.delete(connection);
+    connection.abandon?.();
+  }
+
+  #refuseAll(error: Error): void {
+    for (let left = this.#waiters.size; left > 0; left--) this.#waiters.shift()?.onRefused(error);
+  }
+
+  /** While closing, and when nobody waits any more: all goes that is not in use. */
+  #windDown(): void {
+    if (!this.closing || this.#waiters.size > 0 || this.#onEmpty === undefined) return;
+    this.#pace.stop();
+    for (const connection of this.#idle.splice(0)) this.#close(connection, 'closed');
+    for (const connection of this.#all) if (connection.state === 'connecting') this.#abandon(connection);
+    if (this.#all.size + this.#parting.size > 0) return;
     const done = this.#onEmpty;
     this.#onEmpty = undefined;
-    done();
+    done?.();
   }
 
   #fillUp(): void {
     while (!this.closing && this.#all.size < this.options.minConnections && this.#mayDial()) this.#dial();
   }
 
-  #armSweep(): void {
-    if (this.#sweep !== undefined || this.closing) return;
-    const { clock, idleTimeoutMs, maxLifetimeMs, leakThresholdMs } = this.options;
-    const periods = [idleTimeoutMs, maxLifetimeMs, leakThresholdMs].filter((ms) => ms > 0);
-    if (periods.length === 0) return;
-    const everyMs = Math.min(10_000, Math.max(10, Math.min(...periods) / 4));
-    this.#sweep = clock.setTimeout(() => {
-      this.#sweep = undefined;
-      this.#sweepOnce(everyMs);
-      if (this.#all.size > 0) this.#armSweep();
-    }, everyMs);
-    this.#sweep.unref();
-  }
-
-  #sweepOnce(everyMs: number): void {
+  #look(everyMs: number): boolean {
+    if (this.closing) return false;
     const { clock, minConnections, max } = this.options;
     const now = clock.now();
     for (const connection of this.#all) {
@@ -404,7 +401,7 @@ export class ConnectionPool {
           this.#closeIdle(connection, 'idle');
           break;
         case 'expired':
-          if (this.#all.size >= max || !this.#mayDial()) this.#closeIdle(connection, 'expired');
+          if (!connection.replacing) this.#closeIdle(connection, 'expired');
           break;
         case 'expiring':
           if (this.#all.size >= max || !this.#mayDial()) break;
@@ -413,6 +410,7 @@ export class ConnectionPool {
           break;
       }
     }
+    return this.#all.size > 0;
   }
 
   #reportLeak(connection: PooledConnection, now: number): void {

@@ -3,7 +3,7 @@ import { isHotpathError, TimeoutError } from '@hotpath/core';
 import type pg from 'pg';
 import { type AcquireOptions, AcquireWaiter, acquireConnection } from '../query/acquire.ts';
 import { QueryShapes } from '../query/query-shape.ts';
-import type { PgCallback, PgClient, PgClientConstructor } from '../wire/pg-client.ts';
+import type { PgCallback, PgClient, PgClientConstructor, PgSubmittable } from '../wire/pg-client.ts';
 import { WireClient } from '../wire/wire-client.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { PoolClient } from './pool-client.ts';
@@ -25,7 +25,10 @@ export type Pool = pg.Pool &
     /** As `connect`, with a deadline and signal of its own. */
     acquire(options?: AcquireOptions): Promise<pg.PoolClient>;
     stats(): PoolStats;
-    /** As `end`, and may be called again. */
+    /**
+     * Takes no new callers, serves those that wait already, and ends each connection when it comes back; as `end`,
+     * and may be called again.
+     */
     close(): Promise<void>;
   };
 
@@ -65,10 +68,16 @@ class HotpathPool extends EventEmitter {
       createClient,
       onConnect: options.onConnect as ((client: PgClient) => unknown) | undefined,
       verify: options.verify as never,
-      onOpened: (client) => this.emit('connect', client),
+      onOpened: (client) => {
+        options.log?.('new client connected');
+        this.emit('connect', client);
+      },
       onAcquired: (client) => this.emit('acquire', client),
       onReleased: (error, client) => this.emit('release', error, client),
-      onRemoved: (client) => this.emit('remove', client),
+      onRemoved: (client, reason) => {
+        options.log?.(`client removed: ${reason}`);
+        this.emit('remove', client);
+      },
       onIdleError: (error, client) => {
         Object.assign(error, { client });
         // Without a listener an emitter throws: a lost idle connection is no reason to end a process.
@@ -131,13 +140,14 @@ class HotpathPool extends EventEmitter {
     }
   }
 
-  query(config: unknown, values?: unknown, callback?: PgCallback): Promise<unknown> | undefined {
+  query(config: unknown, values?: unknown, callback?: PgCallback): unknown {
     if (typeof values === 'function') return this.query(config, undefined, values as PgCallback);
     if (typeof config === 'function') {
       const error = new Error('Passing a function as the first parameter to pool.query is not supported');
       setImmediate(() => (config as (error: Error) => void)(error));
       return undefined;
     }
+    if (isSubmittable(config)) return this.#submit(config);
     if (callback !== undefined) {
       this.#query(config, values, callback);
       return undefined;
@@ -163,7 +173,7 @@ class HotpathPool extends EventEmitter {
           over = true;
           // An error of the statement leaves the connection as good as it was.
           pool.release(connection, connection.usable ? undefined : error);
-          callback(error, result);
+          callback(error ?? undefined, result);
         };
         try {
           connection.client.query(config, values, end);
@@ -175,6 +185,31 @@ class HotpathPool extends EventEmitter {
     );
     pool.acquire(waiter);
     waiter.wait();
+  }
+
+  /** Runs a cursor or stream, which is the caller's at once; its connection comes back when it has ended. */
+  #submit<Query extends PgSubmittable>(query: Query): Query {
+    const pool = this.#pool;
+    const waiter = new AcquireWaiter(
+      pool,
+      pool.options.acquireTimeoutMs,
+      undefined,
+      (connection) => {
+        const { client } = connection;
+        const onEnd = (): void => {
+          client.removeListener('drain', onEnd);
+          client.removeListener('end', onEnd);
+          pool.release(connection);
+        };
+        client.once('drain', onEnd);
+        client.once('end', onEnd);
+        client.query(query);
+      },
+      (error) => query.handleError(asPgKnows(error) as Error),
+    );
+    pool.acquire(waiter);
+    waiter.wait();
+    return query;
   }
 
   /** Makes `client.release` for one borrowing: a second call of it is an error, whoever has the client then. */
@@ -208,7 +243,7 @@ class HotpathPool extends EventEmitter {
       this.#pool.close(() => {
         this.ended = true;
         resolve();
-      });
+      }, true);
     });
     return this.#closed;
   }
@@ -216,6 +251,10 @@ class HotpathPool extends EventEmitter {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function isSubmittable(query: unknown): query is PgSubmittable {
+  return typeof (query as Partial<PgSubmittable> | null | undefined)?.submit === 'function';
 }
 
 /** Keeps secrets out of what is printed or spread. */

@@ -1,5 +1,5 @@
 import type { Clock, Milliseconds } from '@hotpath/core';
-import { connectTimeout } from '../errors.ts';
+import { connectTimeout, poolClosed } from '../errors.ts';
 import type { PgClient } from '../wire/pg-client.ts';
 import type { PooledConnection } from './pooled-connection.ts';
 
@@ -12,7 +12,7 @@ export interface DialHooks {
 /**
  * Connects, then runs the hooks; calls back once. On failure nothing of the connection stays behind.
  *
- * The time covers the hooks as well.
+ * The time covers the hooks as well. What is returned gives the attempt up.
  */
 export function dial(
   connection: PooledConnection,
@@ -20,7 +20,7 @@ export function dial(
   clock: Clock,
   timeoutMs: Milliseconds,
   done: (error: Error | undefined) => void,
-): void {
+): () => void {
   const { client } = connection;
   let settled = false;
   const settle = (error: Error | undefined): void => {
@@ -45,4 +45,5 @@ export function dial(
     if (onConnect === undefined) return checkUp();
     new Promise((resolve) => resolve(onConnect(client))).then(checkUp, settle);
   });
+  return () => settle(poolClosed());
 }

@@ -24,6 +24,8 @@ export class PooledConnection {
   leakReported = false;
   /** The last request to cancel what it runs; it must be over before anybody else runs anything. */
   cancelling: Promise<void> | undefined;
+  /** Gives the attempt to open it up. */
+  abandon: (() => void) | undefined;
   /** Whether one to take its place is being opened. */
   replacing = false;
 
@@ -52,6 +54,7 @@ export class PooledConnection {
   destroy(): void {
     const { connection } = this.client as { connection?: { stream?: { destroy?(): void } } };
     if (typeof connection?.stream?.destroy === 'function') connection.stream.destroy();
-    else this.client.end();
+    // A client class of the user's own may have no end of its own before it is connected.
+    else (this.client as Partial<PgClient>).end?.();
   }
 }

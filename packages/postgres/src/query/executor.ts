@@ -80,8 +80,12 @@ export class Executor {
     });
   }
 
-  acquire(options?: AcquireOptions): Promise<PooledConnection> {
-    return acquireConnection(this.pool, options);
+  /** Waits no longer than the pool allows, and no longer than `timeoutMs`. */
+  acquire({ timeoutMs, signal }: AcquireOptions = {}): Promise<PooledConnection> {
+    const { acquireTimeoutMs } = this.pool.options;
+    const waitMs =
+      timeoutMs && acquireTimeoutMs ? Math.min(timeoutMs, acquireTimeoutMs) : timeoutMs || acquireTimeoutMs;
+    return acquireConnection(this.pool, { timeoutMs: waitMs, signal });
   }
 
   /** Gives a connection back, after a request to cancel that is still on its way: it must not hit the next user. */

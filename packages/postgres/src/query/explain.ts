@@ -2,6 +2,8 @@ import { hash } from 'node:crypto';
 import type { Milliseconds } from '@hotpath/core';
 import { sqlState } from '../errors.ts';
 import type { Executor } from './executor.ts';
+import { TimeLimit } from './time-limit.ts';
+import { runTransaction } from './transaction.ts';
 
 /** How a statement is explained. */
 export interface ExplainOptions {
@@ -9,6 +11,7 @@ export interface ExplainOptions {
   readonly analyze?: boolean;
   /** Default 10,000. */
   readonly timeoutMs?: Milliseconds;
+  readonly signal?: AbortSignal;
 }
 
 /** A plan, and what is known from running it. */
@@ -45,51 +48,61 @@ export async function explain(
   executor: Executor,
   text: string,
   values: readonly unknown[] = [],
-  { analyze = true, timeoutMs = DEFAULT_TIMEOUT_MS }: ExplainOptions = {},
+  { analyze = true, timeoutMs = DEFAULT_TIMEOUT_MS, signal }: ExplainOptions = {},
 ): Promise<Explanation> {
+  const limit = new TimeLimit(executor, { timeoutMs, signal });
   if (analyze) {
     try {
-      return await explainOnce(executor, ANALYZE, text, values, timeoutMs);
+      return await explainOnce(executor, ANALYZE, text, values, limit);
     } catch (error) {
       if (sqlState(error) !== READ_ONLY_TRANSACTION) throw error;
     }
   }
-  return explainOnce(executor, PLAN_ONLY, text, values, timeoutMs);
+  return explainOnce(executor, PLAN_ONLY, text, values, limit);
 }
 
+/** In a transaction that fails when it is through, so that nothing of it stays. */
 async function explainOnce(
   executor: Executor,
   how: string,
   text: string,
   values: readonly unknown[],
-  timeoutMs: Milliseconds,
+  limit: TimeLimit,
 ): Promise<Explanation> {
-  const connection = await executor.acquire({ timeoutMs });
-  const statement = `${how} ${text}`;
-  try {
-    await executor.runOn(connection, 'begin transaction read only');
-    try {
-      await executor.runOn(connection, "select set_config('statement_timeout', $1, true)", [
-        String(Math.ceil(timeoutMs)),
-      ]);
+  let found: Explanation | undefined;
+  const done = new Error('explained');
+  const explained = runTransaction(
+    executor,
+    async (connection) => {
+      const { timeoutMs } = limit.left();
+      const local = "select set_config('statement_timeout', $1, true)";
+      await executor.runOn(connection, local, [String(Math.ceil(timeoutMs))], limit.left());
       // Never by the simple protocol, which would run a second statement after a semicolon.
-      const { rows } = await executor.runAlone(connection, statement, values, { timeoutMs });
-      const [first] = (rows[0] as { 'QUERY PLAN': { Plan: PlanNode }[] })['QUERY PLAN'];
-      const plan = first as unknown as Record<string, unknown>;
-      const indexes = new Set<string>();
-      const shape = shapeOf(first!.Plan, indexes);
-      return {
-        plan,
-        analyzed: how === ANALYZE,
-        planHash: hash('sha256', shape).slice(0, 16),
-        indexes: [...indexes],
-      };
-    } finally {
-      if (connection.usable) await executor.runOn(connection, 'rollback');
-    }
-  } finally {
-    executor.release(connection);
-  }
+      const { rows } = await executor.runAlone(connection, `${how} ${text}`, values, limit.left());
+      found = explanationOf(rows[0] as PlanRow, how === ANALYZE);
+      throw done;
+    },
+    { ...limit.left(), readOnly: true, retries: 0 },
+  );
+  await explained.catch((error) => {
+    if (error !== done) throw error;
+  });
+  return found!;
+}
+
+interface PlanRow {
+  readonly 'QUERY PLAN': readonly { readonly Plan: PlanNode }[];
+}
+
+function explanationOf({ 'QUERY PLAN': [first] }: PlanRow, analyzed: boolean): Explanation {
+  const indexes = new Set<string>();
+  const shape = shapeOf(first!.Plan, indexes);
+  return {
+    plan: first as unknown as Record<string, unknown>,
+    analyzed,
+    planHash: hash('sha256', shape).slice(0, 16),
+    indexes: [...indexes],
+  };
 }
 
 function shapeOf(node: PlanNode, indexes: Set<string>): string {

@@ -1,7 +1,5 @@
 import {
-  AbortedTransactionError,
   CompiledQuery,
-  type ControlConnectionProvider,
   type DatabaseConnection,
   type DatabaseIntrospector,
   type Dialect,
@@ -15,18 +13,25 @@ import {
   type QueryResult,
   type TransactionSettings,
 } from 'kysely';
+import { rolledBack } from '../errors.ts';
+import { quoteName } from '../identifiers.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import { sendCancelRequest } from '../wire/cancel-request.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
 import { CursorReader } from './cursor.ts';
 import type { Executor } from './executor.ts';
+import { CANCEL_GRACE_MS } from './time-limit.ts';
 
-const CANCEL_TIMEOUT_MS = 2_000;
 const WRITES = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
+
+/** What newer versions of Kysely pass along with what can be given up. */
+interface AbortableOptions {
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Where Kysely's connections come from and go to. */
 export interface ConnectionSource {
-  acquire(): Promise<PooledConnection>;
+  acquire(options?: AbortableOptions): Promise<PooledConnection>;
   release(connection: PooledConnection, error?: unknown): void;
 }
 
@@ -44,8 +49,13 @@ class KyselyConnection implements DatabaseConnection {
     return kyselyResult(await this.#executor.runOn(this.connection, query.sql, query.parameters));
   }
 
-  async *streamQuery<R>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<R>> {
-    const cursor = new CursorReader(this.#executor, this.connection, query.sql, query.parameters, chunkSize);
+  async *streamQuery<R>(
+    { sql, parameters }: CompiledQuery,
+    chunkSize: number,
+    { signal }: AbortableOptions = {},
+  ): AsyncIterableIterator<QueryResult<R>> {
+    const limits = { signal };
+    const cursor = new CursorReader(this.#executor, this.connection, sql, parameters, chunkSize, limits);
     try {
       for (let rows = await cursor.read(); rows.length > 0; rows = await cursor.read()) {
         yield { rows: rows as R[] };
@@ -55,13 +65,13 @@ class KyselyConnection implements DatabaseConnection {
     }
   }
 
-  async cancelQuery(_control: ControlConnectionProvider): Promise<void> {
-    const cancelled = sendCancelRequest(this.connection.client, CANCEL_TIMEOUT_MS);
+  async cancelQuery(): Promise<void> {
+    const cancelled = sendCancelRequest(this.connection.client, CANCEL_GRACE_MS);
     this.connection.cancelling = cancelled;
     await cancelled;
   }
 
-  async killSession(_control: ControlConnectionProvider): Promise<void> {
+  async killSession(): Promise<void> {
     this.connection.destroy();
   }
 }
@@ -87,8 +97,8 @@ class HotpathDriver implements Driver {
 
   async init(): Promise<void> {}
 
-  async acquireConnection(): Promise<DatabaseConnection> {
-    return new KyselyConnection(this.#executor, await this.#source.acquire());
+  async acquireConnection(options?: AbortableOptions): Promise<DatabaseConnection> {
+    return new KyselyConnection(this.#executor, await this.#source.acquire(options));
   }
 
   async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
@@ -99,7 +109,7 @@ class HotpathDriver implements Driver {
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
     const { rows } = await connection.executeQuery<{ command: string }>(CompiledQuery.raw('commit'));
-    if (rows[0]?.command === 'ROLLBACK') throw new AbortedTransactionError();
+    if (rows[0]?.command === 'ROLLBACK') throw rolledBack();
   }
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
@@ -112,15 +122,15 @@ class HotpathDriver implements Driver {
   }
 
   async savepoint(connection: DatabaseConnection, name: string): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw(`savepoint ${quote(name)}`));
+    await connection.executeQuery(CompiledQuery.raw(`savepoint ${quoteName(name)}`));
   }
 
   async rollbackToSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw(`rollback to ${quote(name)}`));
+    await connection.executeQuery(CompiledQuery.raw(`rollback to ${quoteName(name)}`));
   }
 
   async releaseSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw(`release ${quote(name)}`));
+    await connection.executeQuery(CompiledQuery.raw(`release ${quoteName(name)}`));
   }
 
   async releaseConnection(connection: DatabaseConnection): Promise<void> {
@@ -130,10 +140,6 @@ class HotpathDriver implements Driver {
 
   /** The pool is closed by whoever made it. */
   async destroy(): Promise<void> {}
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** Kysely on a pool of this package: its queries are prepared, timed and cancelled as all others are. */

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  describe,
   type EventChannel,
   eventChannel,
   type Milliseconds,
@@ -40,8 +41,10 @@ export interface Subscription extends AsyncDisposable {
 
 export const listenGapChannel: EventChannel<ListenGap> = eventChannel('postgres', 'listen-gap');
 
+const LONGEST_NAME_BYTES = 63;
 const HEARTBEAT_MS = 5_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
+const LIMITS = { timeoutMs: 5_000 };
 const FIRST_DELAY_MS = 50;
 const LONGEST_DELAY_MS = 1_000;
 
@@ -52,10 +55,16 @@ interface ListenerSettings {
   readonly random: RandomSource;
 }
 
+/** Who listens to a channel, and whether the server knows yet. */
+interface Channel {
+  readonly subscribers: Set<ListenOptions>;
+  listening: Promise<unknown>;
+}
+
 /** Listens on one session of its own to all channels; comes back after every loss, and says what was lost. */
 export class Listener {
   readonly #settings: ListenerSettings;
-  readonly #subscribers = new Map<string, Set<ListenOptions>>();
+  readonly #channels = new Map<string, Channel>();
   readonly #closed = new AbortController();
   #session: Promise<DirectSession> | undefined;
 
@@ -64,35 +73,42 @@ export class Listener {
   }
 
   /** Resolves when the channel is subscribed. @throws UnavailableError (HOTPATH_PG_DOWN) when there is no connection at first. */
-  async listen(channel: string, options: ListenOptions): Promise<Subscription> {
+  async listen(name: string, options: ListenOptions): Promise<Subscription> {
     if (this.#closed.signal.aborted) throw poolClosed();
-    let subscribers = this.#subscribers.get(channel);
-    const isNew = subscribers === undefined;
-    if (subscribers === undefined) {
-      subscribers = new Set();
-      this.#subscribers.set(channel, subscribers);
+    checkChannel(name, options);
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      channel = { subscribers: new Set(), listening: this.#subscribe(name) };
+      this.#channels.set(name, channel);
     }
-    subscribers.add(options);
+    // An own object, so that the same options can be given twice.
+    const subscriber = { ...options };
+    channel.subscribers.add(subscriber);
     try {
-      const session = await this.#connected();
-      if (isNew) await session.run(`listen ${quoteName(channel)}`);
+      await channel.listening;
     } catch (error) {
-      this.#remove(channel, options);
+      this.#remove(name, channel, subscriber);
       throw error;
     }
     const close = async (): Promise<void> => {
-      if (!this.#remove(channel, options) || this.#session === undefined) return;
-      if (this.#subscribers.size === 0) return this.#hangUp();
+      if (!this.#remove(name, channel, subscriber) || this.#session === undefined) return;
+      if (this.#channels.size === 0) return this.#hangUp();
       const session = await this.#session.catch(() => undefined);
-      if (session !== undefined && !session.lost)
-        await session.run(`unlisten ${quoteName(channel)}`).catch(() => {});
+      // Somebody may have come back to it meanwhile.
+      if (session === undefined || session.lost || this.#channels.has(name)) return;
+      await session.run(`unlisten ${quoteName(name)}`, [], LIMITS).catch(() => {});
     };
-    return { channel, close, [Symbol.asyncDispose]: close };
+    return { channel: name, close, [Symbol.asyncDispose]: close };
+  }
+
+  async #subscribe(name: string): Promise<void> {
+    const session = await this.#connected();
+    await session.run(`listen ${quoteName(name)}`, [], LIMITS);
   }
 
   async close(): Promise<void> {
     this.#closed.abort();
-    this.#subscribers.clear();
+    this.#channels.clear();
     await this.#hangUp();
   }
 
@@ -103,10 +119,10 @@ export class Listener {
   }
 
   /** Returns whether the channel has no subscriber left. */
-  #remove(channel: string, options: ListenOptions): boolean {
-    const subscribers = this.#subscribers.get(channel);
-    if (subscribers === undefined || !subscribers.delete(options) || subscribers.size > 0) return false;
-    return this.#subscribers.delete(channel);
+  #remove(name: string, channel: Channel, subscriber: ListenOptions): boolean {
+    const { subscribers } = channel;
+    if (!subscribers.delete(subscriber) || subscribers.size > 0) return false;
+    return this.#channels.get(name) === channel && this.#channels.delete(name);
   }
 
   #connected(): Promise<DirectSession> {
@@ -121,20 +137,20 @@ export class Listener {
 
   async #open(): Promise<DirectSession> {
     const { config, connectTimeoutMs, clock } = this.#settings;
-    const session = await DirectSession.open(config, connectTimeoutMs, clock);
+    const session = await DirectSession.open(config, connectTimeoutMs, clock, this.#closed.signal);
     session.client.on('notification', (message: { channel: string; payload?: string; processId: number }) => {
       const notification = {
         channel: message.channel,
         payload: message.payload ?? '',
         processID: message.processId,
       };
-      for (const { onNotification } of this.#subscribers.get(message.channel) ?? [])
-        onNotification(notification);
+      for (const { onNotification } of this.#channels.get(message.channel)?.subscribers ?? [])
+        callSafely(onNotification, notification);
     });
     const alive = new AbortController();
     session.onLost(() => {
       alive.abort();
-      const isWanted = this.#subscribers.size > 0 && !this.#closed.signal.aborted;
+      const isWanted = this.#channels.size > 0 && !this.#closed.signal.aborted;
       if (isWanted && this.#session !== undefined) void this.#comeBack(clock.now());
     });
     void this.#heartbeat(session, alive.signal);
@@ -157,21 +173,47 @@ export class Listener {
   async #comeBack(lostAtMs: Milliseconds): Promise<void> {
     const { clock, random } = this.#settings;
     const backoff = new Backoff(FIRST_DELAY_MS, LONGEST_DELAY_MS, random);
-    while (!this.#closed.signal.aborted && this.#subscribers.size > 0) {
+    while (!this.#closed.signal.aborted && this.#channels.size > 0) {
       const opening = this.#open();
       this.#session = opening;
       try {
         const session = await opening;
-        const channels = [...this.#subscribers.keys()];
-        await session.run(channels.map((channel) => `listen ${quoteName(channel)}`).join('; '));
+        const channels = [...this.#channels.keys()];
+        const texts = channels.map((channel) => `listen ${quoteName(channel)}`);
+        await session.run(texts.join('; '), [], LIMITS);
         const gap = { channels, lostMs: clock.now() - lostAtMs };
         if (listenGapChannel.hasSubscribers) listenGapChannel.publish(gap);
-        for (const subscribers of this.#subscribers.values())
-          for (const { onGap } of subscribers) onGap?.(gap);
+        for (const { subscribers } of this.#channels.values())
+          for (const { onGap } of subscribers) if (onGap !== undefined) callSafely(onGap, gap);
         return;
       } catch {
         await sleep(backoff.next(), { signal: this.#closed.signal, clock }).catch(() => {});
       }
     }
+  }
+}
+
+/** @throws TypeError for what can't be a channel (the server would cut a longer name) or has no callback. */
+function checkChannel(name: string, { onNotification, onGap }: ListenOptions): void {
+  if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > LONGEST_NAME_BYTES)
+    throw new TypeError(
+      `listen: a channel's name must have 1 to ${LONGEST_NAME_BYTES} bytes, got ${describe(name)}`,
+    );
+  if (typeof onNotification !== 'function')
+    throw new TypeError(
+      `listen: option 'onNotification' must be a function, got ${describe(onNotification)}`,
+    );
+  if (onGap !== undefined && typeof onGap !== 'function')
+    throw new TypeError(`listen: option 'onGap' must be a function, got ${describe(onGap)}`);
+}
+
+/** What a listener throws is its own: the bytes that are being read here must be read to their end. */
+function callSafely<T>(callback: (value: T) => void, value: T): void {
+  try {
+    callback(value);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }

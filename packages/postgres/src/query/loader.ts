@@ -1,5 +1,5 @@
-import { arrayText } from '../bulk/columns.ts';
-import { type Catalog, type ColumnInfo, columnOf } from '../catalog.ts';
+import { arrayText } from '../bulk/encode-text.ts';
+import { type Catalog, type ColumnInfo, columnOf, type TableInfo } from '../catalog.ts';
 import { sqlState } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
@@ -100,11 +100,17 @@ export class BatchingLoader implements Loader<unknown, unknown> {
 
   #add(key: unknown, resolve: (row: unknown) => void, reject: (error: unknown) => void): void {
     const parts = this.#by.length === 1 ? [key] : this.#partsOf(key);
+    if (parts.length !== this.#by.length) {
+      reject(
+        new TypeError(`a key of ${this.#table} needs ${this.#by.join(', ')}, got ${parts.length} values`),
+      );
+      return;
+    }
     if (parts.some((part) => part === null || part === undefined)) {
       resolve(null);
       return;
     }
-    const id = parts.length === 1 && typeof key !== 'object' ? key : JSON.stringify(parts.map(String));
+    const id = parts.length === 1 && typeof key !== 'object' ? key : JSON.stringify(parts.map(textOf));
     let pending = this.#pending.get(id);
     if (pending === undefined) {
       pending = new PendingKey(parts);
@@ -193,8 +199,11 @@ export class BatchingLoader implements Loader<unknown, unknown> {
     }
   }
 
-  async #makePlan(): Promise<Plan> {
-    const info = await this.#catalog.table(this.#table);
+  #makePlan(): Promise<Plan> {
+    return this.#catalog.using(this.#table, (info) => this.#planFor(info));
+  }
+
+  #planFor(info: TableInfo): Plan {
     const columns = this.#by.map((name) => columnOf(this.#table, info, name));
     for (const name of this.#columns ?? []) columnOf(this.#table, info, name);
     const table = quoteTable(this.#table);
@@ -220,16 +229,16 @@ export class BatchingLoader implements Loader<unknown, unknown> {
   }
 }
 
-function textOf(key: unknown): string | null {
-  if (key === null || key === undefined) return null;
-  return key instanceof Date ? key.toISOString() : String(key);
+function textOf(key: unknown): string {
+  if (key instanceof Date) return key.toISOString();
+  return Buffer.isBuffer(key) ? `\\x${key.toString('hex')}` : String(key);
 }
 
 /** For types whose text is the same for the same value; a key that can't be of the type has no row. */
-function normaliserOf({ type }: ColumnInfo): Normalise | undefined {
+function normaliserOf({ type, hasExactText }: ColumnInfo): Normalise | undefined {
   const bits = INTEGER_RANGES[type];
   if (bits !== undefined) return (key) => integerText(key, bits);
-  if (type === 'text' || type === 'character varying') {
+  if (hasExactText) {
     return (key) => (typeof key === 'object' || String(key).includes('\0') ? null : String(key));
   }
   if (type !== 'uuid') return undefined;

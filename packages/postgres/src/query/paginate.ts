@@ -1,10 +1,12 @@
-import { type Catalog, columnOf } from '../catalog.ts';
-import { badCursor, unknownName } from '../errors.ts';
+import { optionReader } from '@hotpath/core';
+import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
+import { badCursor, sqlState, unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
+import type { QueryOptions } from './query-task.ts';
 
 /** What {@link paginate} takes besides the table. */
-export interface PageOptions<Column extends string = string> {
+export interface PageOptions<Column extends string = string> extends QueryOptions {
   /** Columns to order by, each with a `-` in front for descending. The primary key is added where it is missing. Default: the primary key. */
   readonly orderBy?: readonly (Column | `-${Column}`)[];
   /** Default 50; from 1 to 10,000. */
@@ -24,12 +26,15 @@ export interface Page<Row> {
   readonly next: string | undefined;
 }
 
-type Run = (text: string, values: readonly unknown[]) => Promise<StatementExchange>;
+type Run = (text: string, values: readonly unknown[], options?: QueryOptions) => Promise<StatementExchange>;
 
 interface Term {
   readonly name: string;
+  /** Quoted, of the table. */
+  readonly column: string;
   readonly descending: boolean;
   readonly type: string;
+  readonly nullable: boolean;
 }
 
 const DEFAULT_PAGE = 50;
@@ -37,8 +42,8 @@ const LARGEST_PAGE = 10_000;
 const CURSOR = 'hotpath_cursor_';
 
 /**
- * Reads one page by the values that the page before ended with: each page costs the same, however far in,
- * and rows that come and go meanwhile neither repeat nor hide others.
+ * Reads one page by the values that the page before ended with: each page costs the same, however far in, where an
+ * index has the order; and rows that come and go meanwhile neither repeat nor hide others.
  *
  * @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) for a table or column that is not there.
  * @throws CorruptError (HOTPATH_PG_BAD_CURSOR) for an `after` of another order or table.
@@ -49,51 +54,66 @@ export async function paginate(
   table: string,
   options: PageOptions = {},
 ): Promise<Page<Record<string, unknown>>> {
-  const { pageSize = DEFAULT_PAGE, after, where = {}, columns } = options;
-  if (!Number.isSafeInteger(pageSize) || pageSize < 1 || pageSize > LARGEST_PAGE) {
-    throw new RangeError(
-      `paginate: option 'pageSize' must be a whole number from 1 to ${LARGEST_PAGE}, got ${pageSize}`,
-    );
-  }
-  const info = await catalog.table(table);
-  if (info.primaryKey.length === 0)
-    throw unknownName(`paginate: table ${table} has no primary key to order by`);
-  const terms: Term[] = (options.orderBy ?? []).map((term) => {
-    const descending = term.startsWith('-');
-    const name = descending ? term.slice(1) : term;
-    return { name, descending, type: columnOf(table, info, name).type };
+  const read = optionReader('paginate', options);
+  const pageSize = read.integer('pageSize', DEFAULT_PAGE, { min: 1, max: LARGEST_PAGE });
+  const { after, where = {}, columns } = options;
+  return catalog.using(table, async (info) => {
+    const terms = termsOf(table, info, options.orderBy);
+    for (const name of columns ?? []) columnOf(table, info, name);
+    const values: unknown[] = [];
+    const conditions: string[] = [];
+    for (const [name, value] of Object.entries(where)) {
+      const { type } = columnOf(table, info, name);
+      if (value === undefined) throw unknownName(`paginate: the value for ${name} is undefined`);
+      if (value === null) conditions.push(`t.${quoteName(name)} is null`);
+      else conditions.push(`t.${quoteName(name)} = $${values.push(value)}::${type}`);
+    }
+    const order = terms.map(({ name, descending }) => `${descending ? '-' : ''}${name}`);
+    if (after !== undefined) conditions.push(...afterSql(terms, readCursor(after, table, order), values));
+    // As text, so that no digit of a timestamp or a numeric is lost on the way.
+    const cursors = terms.map(({ column }, i) => `${column}::text as ${CURSOR}${i}`).join(', ');
+    const selected = columns?.map((name) => `t.${quoteName(name)}`).join(', ') ?? 't.*';
+    const ordered = terms.map(({ column, descending }) => `${column}${descending ? ' desc' : ''}`).join(', ');
+    const filter = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
+    const text = `select ${selected}, ${cursors} from ${quoteTable(table)} t${filter} order by ${ordered} limit ${pageSize + 1}`;
+    const { timeoutMs, signal } = options;
+    const { rows: found } = await run(text, values, { timeoutMs, signal }).catch((error) => {
+      // A position that the server can't read was not written by it.
+      throw after !== undefined && sqlState(error)?.startsWith('22') ? badCursor() : error;
+    });
+    return pageOf(found as Record<string, unknown>[], pageSize, terms.length, [table, order]);
   });
-  for (const name of info.primaryKey) {
-    if (terms.some((term) => term.name === name)) continue;
-    terms.push({ name, descending: terms[0]?.descending ?? false, type: columnOf(table, info, name).type });
-  }
-  for (const name of columns ?? []) columnOf(table, info, name);
-  const values: unknown[] = [];
-  const conditions: string[] = [];
-  for (const [name, value] of Object.entries(where)) {
-    const { type } = columnOf(table, info, name);
-    if (value === undefined) throw unknownName(`paginate: the value for ${name} is undefined`);
-    if (value === null) conditions.push(`t.${quoteName(name)} is null`);
-    else conditions.push(`t.${quoteName(name)} = $${values.push(value)}::${type}`);
-  }
-  const order = terms.map(({ name, descending }) => `${descending ? '-' : ''}${name}`);
-  if (after !== undefined) conditions.push(afterSql(terms, readCursor(after, table, order), values));
-  // As text, so that no digit of a timestamp or a numeric is lost on the way.
-  const cursors = terms.map(({ name }, i) => `t.${quoteName(name)}::text as ${CURSOR}${i}`).join(', ');
-  const selected = columns?.map((name) => `t.${quoteName(name)}`).join(', ') ?? 't.*';
-  const ordered = terms
-    .map(({ name, descending }) => `t.${quoteName(name)}${descending ? ' desc' : ''}`)
-    .join(', ');
-  const filter = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
-  const text = `select ${selected}, ${cursors} from ${quoteTable(table)} t${filter} order by ${ordered} limit ${pageSize + 1}`;
-  const found = (await run(text, values)).rows as Record<string, unknown>[];
+}
+
+function pageOf(
+  found: Record<string, unknown>[],
+  pageSize: number,
+  width: number,
+  place: readonly unknown[],
+): Page<Record<string, unknown>> {
   const hasMore = found.length > pageSize;
   const rows = hasMore ? found.slice(0, pageSize) : found;
   const last = rows.at(-1);
-  const ends = last === undefined ? [] : terms.map((_, i) => last[`${CURSOR}${i}`]);
-  for (const row of rows) for (let i = 0; i < terms.length; i++) delete row[`${CURSOR}${i}`];
-  const next = hasMore ? Buffer.from(JSON.stringify([table, order, ends])).toString('base64url') : undefined;
+  const ends = Array.from({ length: width }, (_, i) => last?.[`${CURSOR}${i}`]);
+  for (const row of rows) for (let i = 0; i < width; i++) delete row[`${CURSOR}${i}`];
+  const next = hasMore ? Buffer.from(JSON.stringify([...place, ends])).toString('base64url') : undefined;
   return { rows, next };
+}
+
+function termsOf(table: string, info: TableInfo, orderBy: readonly string[] = []): Term[] {
+  if (info.primaryKey.length === 0)
+    throw unknownName(`paginate: table ${table} has no primary key to order by`);
+  const termOf = (name: string, descending: boolean): Term => {
+    const { type, nullable } = columnOf(table, info, name);
+    return { name, column: `t.${quoteName(name)}`, descending, type, nullable };
+  };
+  const terms = orderBy.map((term) =>
+    term.startsWith('-') ? termOf(term.slice(1), true) : termOf(term, false),
+  );
+  for (const name of info.primaryKey) {
+    if (!terms.some((term) => term.name === name)) terms.push(termOf(name, terms[0]?.descending ?? false));
+  }
+  return terms;
 }
 
 function readCursor(cursor: string, table: string, order: readonly string[]): (string | null)[] {
@@ -111,20 +131,28 @@ function readCursor(cursor: string, table: string, order: readonly string[]): (s
   return ends;
 }
 
-/** The rows behind a position, where nulls come last in ascending order and first in descending. */
-function afterSql(terms: readonly Term[], ends: readonly (string | null)[], values: unknown[]): string {
+/** Conditions for the rows behind a position; nulls come last in ascending order and first in descending. */
+function afterSql(terms: readonly Term[], ends: readonly (string | null)[], values: unknown[]): string[] {
   const places = ends.map((end, i) =>
     end === null ? 'null' : `$${values.push(end)}::text::${terms[i]!.type}`,
   );
-  const alternatives = terms.map(({ name, descending }, i) => {
-    const same = terms
-      .slice(0, i)
-      .map((term, at) => `t.${quoteName(term.name)} is not distinct from ${places[at]}`);
-    const column = `t.${quoteName(name)}`;
+  const [first] = terms as readonly [Term];
+  if (terms.every(({ nullable, descending }) => !nullable && descending === first.descending)) {
+    // The one form that the planner turns into a place in an index.
+    const columns = terms.map(({ column }) => column).join(', ');
+    return [`(${columns}) ${first.descending ? '<' : '>'} (${places.join(', ')})`];
+  }
+  const alternatives = terms.map(({ column, descending, nullable }, i) => {
+    const same = terms.slice(0, i).map((term, at) => `${term.column} is not distinct from ${places[at]}`);
     let behind: string;
     if (ends[i] === null) behind = descending ? `${column} is not null` : 'false';
-    else behind = descending ? `${column} < ${places[i]}` : `(${column} > ${places[i]} or ${column} is null)`;
-    return [...same, behind].join(' and ');
+    else if (descending) behind = `${column} < ${places[i]}`;
+    else behind = nullable ? `(${column} > ${places[i]} or ${column} is null)` : `${column} > ${places[i]}`;
+    return `(${[...same, behind].join(' and ')})`;
   });
-  return `(${alternatives.map((alternative) => `(${alternative})`).join(' or ')})`;
+  const conditions = [`(${alternatives.join(' or ')})`];
+  // Says nothing new, but the planner can begin there in an index.
+  const isBound = ends[0] !== null && (first.descending || !first.nullable);
+  if (isBound) conditions.push(`${first.column} ${first.descending ? '<=' : '>='} ${places[0]}`);
+  return conditions;
 }

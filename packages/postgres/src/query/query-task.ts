@@ -1,4 +1,4 @@
-import type { Milliseconds } from '@hotpath/core';
+import { describe, type Milliseconds } from '@hotpath/core';
 import { acquireTimeout, queryTimeout, sqlState, typedQueryError } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import { Waiter } from '../pool/waiter-queue.ts';
@@ -13,9 +13,7 @@ import {
 } from '../wire/statement-exchange.ts';
 import type { Executor } from './executor.ts';
 import type { QueryShape } from './query-shape.ts';
-
-/** How long the server has to answer a cancelled query before the connection is given up. */
-const CANCEL_GRACE_MS = 2_000;
+import { CANCEL_GRACE_MS, checkTimeout } from './time-limit.ts';
 
 const NO_VALUES: readonly unknown[] = Object.freeze([]);
 
@@ -65,6 +63,9 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
     reject: (error: unknown) => void,
   ) {
     super();
+    checkTimeout(options?.timeoutMs);
+    if (values !== undefined && !Array.isArray(values))
+      throw new TypeError(`query: the values must be an array, got ${describe(values)}`);
     this.#executor = executor;
     this.text = text;
     this.values = values ?? NO_VALUES;

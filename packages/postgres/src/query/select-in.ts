@@ -1,5 +1,5 @@
-import { arrayText } from '../bulk/columns.ts';
-import { type Catalog, columnOf } from '../catalog.ts';
+import { arrayText } from '../bulk/encode-text.ts';
+import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
 
@@ -68,10 +68,13 @@ async function loadChildren(
 ): Promise<Map<string, Row[]>> {
   const byParent = new Map<string, Row[]>();
   if (keys.length === 0) return byParent;
-  const { text, hidden } = await statementOf(catalog, relation);
   const chunks: string[][] = [];
   for (let at = 0; at < keys.length; at += CHUNK_KEYS) chunks.push(keys.slice(at, at + CHUNK_KEYS));
-  const answers = await Promise.all(chunks.map((chunk) => run(text, [arrayText(chunk)])));
+  const { answers, hidden } = await catalog.using(relation.table, async (info) => {
+    const statement = statementOf(info, relation);
+    const asked = chunks.map((chunk) => run(statement.text, [arrayText(chunk)]));
+    return { answers: await Promise.all(asked), hidden: statement.hidden };
+  });
   const column = hidden ? KEY_COLUMN : relation.foreignKey;
   for (const { rows } of answers) {
     const nested =
@@ -107,9 +110,8 @@ async function loadNested(
   return nested;
 }
 
-async function statementOf(catalog: Catalog, relation: Relation): Promise<{ text: string; hidden: boolean }> {
+function statementOf(info: TableInfo, relation: Relation): { text: string; hidden: boolean } {
   const { table, foreignKey, columns, orderBy = [], limit, one } = relation;
-  const info = await catalog.table(table);
   const foreign = columnOf(table, info, foreignKey);
   for (const name of columns ?? []) columnOf(table, info, name);
   const hidden = columns !== undefined && !columns.includes(foreignKey);
@@ -141,5 +143,6 @@ async function statementOf(catalog: Catalog, relation: Relation): Promise<{ text
 }
 
 function textOf(key: unknown): string {
-  return key instanceof Date ? key.toISOString() : String(key);
+  if (key instanceof Date) return key.toISOString();
+  return Buffer.isBuffer(key) ? `\\x${key.toString('hex')}` : String(key);
 }

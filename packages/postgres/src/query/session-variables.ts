@@ -1,10 +1,11 @@
 import { Kysely } from 'kysely';
 import { typedQueryError } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
-import { PipelineExchange } from '../wire/pipeline-exchange.ts';
+import { type PipelinedStatement, PipelineExchange } from '../wire/pipeline-exchange.ts';
 import type { Executor } from './executor.ts';
 import { HotpathDialect } from './kysely-dialect.ts';
 import type { QueryOptions } from './query-task.ts';
+import { TimeLimit, within } from './time-limit.ts';
 import {
   runTransaction,
   type Transaction,
@@ -29,6 +30,7 @@ export interface VariableScope<DB> {
   ): Promise<T>;
 }
 
+const RESET_TIMEOUT_MS = 5_000;
 const variableName = /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i;
 
 /** @throws TypeError when a name is not one of a variable of an application's own (with a dot). */
@@ -55,7 +57,7 @@ export class BoundVariables<DB> implements VariableScope<DB> {
     this.#isPooled = isPooled;
     this.kysely = new Kysely<DB>({
       dialect: new HotpathDialect(executor, {
-        acquire: () => this.#acquire(),
+        acquire: (options) => this.#acquire(options),
         release: (connection, error) => void this.#release(connection, error),
       }),
     });
@@ -64,11 +66,13 @@ export class BoundVariables<DB> implements VariableScope<DB> {
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
     if (this.#isPooled)
       return this.transaction((transaction) => transaction.query<Row>(text, values, options), { retries: 0 });
-    const connection = await this.#acquire(options);
+    const limit = new TimeLimit(this.#executor, options);
+    const connection = await this.#acquire(limit.left());
     try {
-      return (await this.#executor.runOn(connection, text, values, options)).rows as Row[];
+      return (await this.#executor.runOn(connection, text, values, limit.left())).rows as Row[];
     } finally {
-      await this.#release(connection);
+      // Not waited for: whoever is next waits for the connection anyway.
+      void this.#release(connection);
     }
   }
 
@@ -79,18 +83,20 @@ export class BoundVariables<DB> implements VariableScope<DB> {
     const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
     return runTransaction(
       this.#executor,
-      (connection) => work(new TransactionScope<DB>(this.#executor, connection, limits)),
+      (connection) =>
+        TransactionScope.run(new TransactionScope<DB>(this.#executor, connection, limits), work),
       options,
-      (connection) => this.#set(connection, this.#values, true),
+      (connection) => this.#set(connection, true, limits),
     );
   }
 
   async #acquire(options?: QueryOptions): Promise<PooledConnection> {
     if (this.#isPooled)
       throw new TypeError('withVariables: behind a transaction pooler use query() and transaction()');
-    const connection = await this.#executor.acquire(options);
+    const limit = new TimeLimit(this.#executor, options);
+    const connection = await this.#executor.acquire(limit.left());
     try {
-      await this.#set(connection, this.#values, false);
+      await this.#set(connection, false, limit.left());
       return connection;
     } catch (error) {
       this.#executor.release(connection, error);
@@ -104,11 +110,12 @@ export class BoundVariables<DB> implements VariableScope<DB> {
     try {
       await connection.cancelling;
       if (failure === undefined && connection.usable) {
-        if (connection.inTransaction) await this.#executor.runOn(connection, 'rollback');
-        await this.#set(
+        const limits = { timeoutMs: RESET_TIMEOUT_MS };
+        if (connection.inTransaction) await this.#executor.runOn(connection, 'rollback', undefined, limits);
+        await this.#pipeline(
           connection,
-          this.#names.map(() => ''),
-          false,
+          this.#names.map((name) => ({ text: `reset ${name}` })),
+          limits,
         );
       }
     } catch (cause) {
@@ -117,14 +124,22 @@ export class BoundVariables<DB> implements VariableScope<DB> {
     this.#executor.release(connection, failure);
   }
 
-  /** All in one round trip. */
-  #set(connection: PooledConnection, values: readonly string[], isLocal: boolean): Promise<void> {
-    if (this.#names.length === 0) return Promise.resolve();
+  #set(connection: PooledConnection, isLocal: boolean, limits: QueryOptions): Promise<void> {
     const statements = this.#names.map((name, i) => ({
       text: 'select set_config($1, $2, $3::boolean)',
-      values: [name, values[i]!, String(isLocal)],
+      values: [name, this.#values[i]!, String(isLocal)],
     }));
-    return this.#executor.exchangeOn(
+    return this.#pipeline(connection, statements, limits);
+  }
+
+  /** All in one round trip. */
+  #pipeline(
+    connection: PooledConnection,
+    statements: readonly PipelinedStatement[],
+    limits: QueryOptions,
+  ): Promise<void> {
+    if (statements.length === 0) return Promise.resolve();
+    const answered = this.#executor.exchangeOn<void>(
       connection,
       (wire, resolve, reject) =>
         new PipelineExchange(wire, statements, true, (error) => {
@@ -132,5 +147,6 @@ export class BoundVariables<DB> implements VariableScope<DB> {
           else reject(typedQueryError(error));
         }),
     );
+    return within(this.#executor, connection, answered, limits);
   }
 }

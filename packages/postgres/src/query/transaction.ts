@@ -1,10 +1,11 @@
-import { type Milliseconds, sleep } from '@hotpath/core';
+import { type Milliseconds, optionReader, sleep } from '@hotpath/core';
 import { Kysely } from 'kysely';
-import { commitUnknown, isConnectionLoss, rolledBack, sqlState } from '../errors.ts';
+import { commitUnknown, isConnectionLoss, rolledBack, sqlState, transactionOver } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from './executor.ts';
 import { HotpathDialect } from './kysely-dialect.ts';
 import type { QueryOptions } from './query-task.ts';
+import { checkTimeout } from './time-limit.ts';
 
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
 
@@ -16,9 +17,9 @@ export interface TransactionOptions {
   readonly isolation?: IsolationLevel;
   readonly readOnly?: boolean;
   /** Ends it: the running statement is cancelled, the transaction rolled back. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How long each of its statements, and the wait for a connection, may take. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
 }
 
 /** A transaction that is open; not to be used after its callback has settled. */
@@ -36,7 +37,10 @@ export interface Transaction<DB> {
 
 const DEFAULT_RETRIES = 3;
 const FIRST_RETRY_DELAY_MS = 5;
+const LONGEST_RETRY_DELAY_MS = 1_000;
+const ROLLBACK_TIMEOUT_MS = 5_000;
 const retriedStates = new Set(['40001', '40P01']);
+const levels = ['read committed', 'repeatable read', 'serializable'] as const;
 
 /**
  * Runs `work` in a transaction and commits, or rolls back when it fails.
@@ -50,19 +54,27 @@ const retriedStates = new Set(['40001', '40P01']);
 export async function runTransaction<T>(
   executor: Executor,
   work: (connection: PooledConnection) => Promise<T>,
-  { retries = DEFAULT_RETRIES, isolation, readOnly, signal, timeoutMs }: TransactionOptions = {},
+  options: TransactionOptions = {},
   prelude?: (connection: PooledConnection) => Promise<unknown>,
 ): Promise<T> {
-  const begin = `begin${isolation === undefined ? '' : ` isolation level ${isolation}`}${readOnly ? ' read only' : ''}`;
+  const read = optionReader('transaction', options);
+  const retries = read.integer('retries', DEFAULT_RETRIES, { min: 0 });
+  const isolation = read.oneOf('isolation', levels, undefined);
+  const isReadOnly = read.boolean('readOnly', false);
+  const { signal, timeoutMs } = options;
+  checkTimeout(timeoutMs);
+  const limits = { signal, timeoutMs };
+  const { random, clock } = executor.pool.options;
+  const begin = `begin${isolation === undefined ? '' : ` isolation level ${isolation}`}${isReadOnly ? ' read only' : ''}`;
   for (let attempt = 0; ; attempt++) {
-    const connection = await executor.acquire({ signal, timeoutMs });
+    const connection = await executor.acquire(limits);
     let failure: unknown;
     try {
-      await executor.runOn(connection, begin, undefined, { signal, timeoutMs });
+      await executor.runOn(connection, begin, undefined, limits);
       if (prelude !== undefined) await prelude(connection);
       const result = await work(connection);
       signal?.throwIfAborted();
-      await commit(executor, connection);
+      await commit(executor, connection, timeoutMs);
       executor.release(connection);
       return result;
     } catch (error) {
@@ -70,15 +82,20 @@ export async function runTransaction<T>(
     }
     await rollBack(executor, connection);
     if (attempt >= retries || !retriedStates.has(sqlState(failure) ?? '')) throw failure;
-    const { random, clock } = executor.pool.options;
-    await sleep(FIRST_RETRY_DELAY_MS * 2 ** attempt * (0.5 + random()), { signal, clock });
+    const pauseMs = Math.min(LONGEST_RETRY_DELAY_MS, FIRST_RETRY_DELAY_MS * 2 ** attempt);
+    await sleep(pauseMs * (0.5 + random()), { signal, clock });
   }
 }
 
-async function commit(executor: Executor, connection: PooledConnection): Promise<void> {
+/** It is not given up when a signal fires: whether it took effect would not be known then. */
+async function commit(
+  executor: Executor,
+  connection: PooledConnection,
+  timeoutMs: Milliseconds | undefined,
+): Promise<void> {
   let command: string | null;
   try {
-    command = (await executor.runOn(connection, 'commit')).tag.command;
+    command = (await executor.runOn(connection, 'commit', undefined, { timeoutMs })).tag.command;
   } catch (error) {
     // A deferred constraint or a serialisation failure is an answer; everything else is none.
     if (sqlState(error) !== undefined && !isConnectionLoss(error)) throw error;
@@ -87,17 +104,21 @@ async function commit(executor: Executor, connection: PooledConnection): Promise
   if (command === 'ROLLBACK') throw rolledBack();
 }
 
-/** Gives the connection back clean, or not at all. */
-async function rollBack(executor: Executor, connection: PooledConnection): Promise<void> {
-  try {
-    if (connection.usable && (connection.inTransaction || !connection.quiet)) {
+/** Gives the connection back clean, or not at all. One that still runs a statement is not waited for. */
+function rollBack(executor: Executor, connection: PooledConnection): Promise<void> {
+  const isRunning = connection.usable && !connection.quiet;
+  const rolledBack = (async () => {
+    try {
       await connection.cancelling;
-      await executor.runOn(connection, 'rollback');
+      if (connection.usable && (connection.inTransaction || !connection.quiet)) {
+        await executor.runOn(connection, 'rollback', undefined, { timeoutMs: ROLLBACK_TIMEOUT_MS });
+      }
+      executor.release(connection);
+    } catch (error) {
+      executor.release(connection, error);
     }
-    executor.release(connection);
-  } catch (error) {
-    executor.release(connection, error);
-  }
+  })();
+  return isRunning ? Promise.resolve() : rolledBack;
 }
 
 /** The handle that a transaction's callback is given. */
@@ -107,6 +128,7 @@ export class TransactionScope<DB> implements Transaction<DB> {
   readonly #options: QueryOptions;
   readonly #depth: number;
   #kysely: Kysely<DB> | undefined;
+  #isOver = false;
 
   constructor(executor: Executor, connection: PooledConnection, options: QueryOptions, depth = 0) {
     this.#executor = executor;
@@ -115,16 +137,31 @@ export class TransactionScope<DB> implements Transaction<DB> {
     this.#depth = depth;
   }
 
+  /** Runs a callback with a handle that is good until the callback has settled. */
+  static async run<DB, T>(
+    scope: TransactionScope<DB>,
+    work: (transaction: Transaction<DB>) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await work(scope);
+    } finally {
+      scope.#isOver = true;
+    }
+  }
+
   get kysely(): Kysely<DB> {
-    const connection = this.#connection;
     this.#kysely ??= new Kysely<DB>({
-      dialect: new HotpathDialect(this.#executor, { acquire: async () => connection, release: () => {} }),
+      dialect: new HotpathDialect(this.#executor, {
+        acquire: async () => this.#lend(),
+        release: () => {},
+      }),
     });
     return this.#kysely;
   }
 
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
-    const { rows } = await this.#executor.runOn(this.#connection, text, values, options ?? this.#options);
+    const limits = options === undefined ? this.#options : { ...this.#options, ...options };
+    const { rows } = await this.#executor.runOn(this.#lend(), text, values, limits);
     return rows as Row[];
   }
 
@@ -132,14 +169,27 @@ export class TransactionScope<DB> implements Transaction<DB> {
     const name = `hotpath_${this.#depth + 1}`;
     await this.query(`savepoint ${name}`);
     try {
-      const result = await work(
-        new TransactionScope<DB>(this.#executor, this.#connection, this.#options, this.#depth + 1),
+      const inner = new TransactionScope<DB>(
+        this.#executor,
+        this.#connection,
+        this.#options,
+        this.#depth + 1,
       );
+      const result = await TransactionScope.run(inner, work);
       await this.query(`release ${name}`);
       return result;
     } catch (error) {
-      if (this.#connection.usable) await this.#executor.runOn(this.#connection, `rollback to ${name}`);
+      const connection = this.#connection;
+      if (connection.usable && connection.quiet) {
+        await this.#executor.runOn(connection, `rollback to ${name}`, undefined, this.#options);
+      }
       throw error;
     }
+  }
+
+  /** @throws RejectedError (HOTPATH_PG_TRANSACTION_OVER) when the connection may be somebody else's. */
+  #lend(): PooledConnection {
+    if (this.#isOver) throw transactionOver();
+    return this.#connection;
   }
 }

@@ -4,12 +4,14 @@ import { Exchange } from './exchange.ts';
 import type { WireClient } from './wire-client.ts';
 
 const COPY_DATA = 0x64;
+const LENGTH_BYTES = 4;
+const HEADER_BYTES = 1 + LENGTH_BYTES;
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
 
-/** Sends text to a `COPY … FROM STDIN`, no faster than the socket takes it; resolves with the rows copied. */
+/** Feeds a `COPY … FROM STDIN` in pieces, no faster than the socket takes them; resolves with the rows copied. */
 export class CopyExchange extends Exchange {
   readonly #text: string;
-  readonly #chunks: Iterator<string>;
+  readonly #chunks: Iterator<Buffer>;
   readonly #resolve: (rows: number) => void;
   readonly #reject: (error: unknown) => void;
   readonly #tag = new CommandTag();
@@ -18,7 +20,7 @@ export class CopyExchange extends Exchange {
   constructor(
     client: WireClient,
     text: string,
-    chunks: Iterable<string>,
+    chunks: Iterable<Buffer>,
     resolve: (rows: number) => void,
     reject: (error: unknown) => void,
   ) {
@@ -58,21 +60,36 @@ export class CopyExchange extends Exchange {
   #send(): void {
     const { stream } = this.client.connection;
     while (!this.#ended) {
-      const { value, done } = this.#chunks.next();
-      if (done) {
+      let next: IteratorResult<Buffer>;
+      try {
+        next = this.#chunks.next();
+      } catch (error) {
+        this.#giveUp(error as Error);
+        return;
+      }
+      if (next.done) {
         this.#ended = true;
         stream.write(COPY_DONE);
         return;
       }
-      const bytes = Buffer.byteLength(value);
-      const message = Buffer.allocUnsafe(5 + bytes);
-      message[0] = COPY_DATA;
-      message.writeInt32BE(4 + bytes, 1);
-      message.write(value, 5);
-      if (!stream.write(message)) {
+      const header = Buffer.allocUnsafe(HEADER_BYTES);
+      header[0] = COPY_DATA;
+      header.writeInt32BE(LENGTH_BYTES + next.value.length, 1);
+      stream.cork();
+      stream.write(header);
+      const hasRoom = stream.write(next.value);
+      stream.uncork();
+      if (!hasRoom) {
         stream.once('drain', () => this.#send());
         return;
       }
     }
+  }
+
+  /** A row that can't be written: the server is told to drop those before it. */
+  #giveUp(error: Error): void {
+    this.#ended = true;
+    this.error ??= error;
+    this.client.connection.sendCopyFail('a row could not be written');
   }
 }

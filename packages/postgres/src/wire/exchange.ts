@@ -1,9 +1,6 @@
 import type { FieldDescription, PgConnection, PgSubmittable } from './pg-client.ts';
 import type { WireClient } from './wire-client.ts';
 
-/** A connection that the server waits for data on. */
-export type CopyConnection = PgConnection & { sendCopyFail(message: string): void };
-
 /**
  * One question to the server and its answer: written in one piece, over when the last of its Syncs is answered.
  *
@@ -49,9 +46,12 @@ export abstract class Exchange implements PgSubmittable {
   onCommandComplete(_buffer: Buffer, _start: number, _end: number): void {}
   onEmptyQuery(): void {}
   onPortalSuspended(): void {}
-  onCopyIn(connection: CopyConnection): void {
+  onCopyIn(connection: PgConnection): void {
     connection.sendCopyFail('no source of data was given');
   }
+
+  /** By pg's client, for what COPY … TO STDOUT sends: nobody has asked for it. */
+  handleCopyData(): void {}
 
   /** An ErrorResponse; what follows is skipped by the server up to the next Sync. */
   onError(error: Error): void {

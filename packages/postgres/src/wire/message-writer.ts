@@ -2,6 +2,8 @@ import utils from 'pg/lib/utils.js';
 
 const { prepareValue } = utils;
 const SLAB_BYTES = 16_384;
+/** The protocol counts them in 16 bits. */
+const MOST_VALUES = 65_535;
 
 const QUERY = 0x51;
 const PARSE = 0x50;
@@ -38,14 +40,16 @@ export class MessageWriter {
     this.#end = this.#start;
   }
 
-  /** The simple protocol: the text may hold several statements. */
+  /** The simple protocol: the text may hold several statements. @throws TypeError when it has a NUL. */
   query(text: string): void {
+    refuseNul(text);
     const length = this.#open(QUERY);
     this.#cstring(text);
     this.#seal(length);
   }
 
   parse(name: string, text: string): void {
+    refuseNul(text);
     const length = this.#open(PARSE);
     this.#cstring(name);
     this.#cstring(text);
@@ -53,7 +57,7 @@ export class MessageWriter {
     this.#seal(length);
   }
 
-  /** @throws What a value's own conversion throws; nothing of the message stays then. */
+  /** @throws RangeError for too many values; what a value's own conversion throws. Nothing of the message stays then. */
   bind(name: string, values: readonly unknown[]): void {
     const before = this.#end - this.#start;
     try {
@@ -69,6 +73,11 @@ export class MessageWriter {
     this.#cstring('');
     this.#cstring(name);
     const count = values.length;
+    if (count > MOST_VALUES) {
+      throw new RangeError(
+        `a query takes at most ${MOST_VALUES} values, got ${count}: send arrays, or use upsertMany and insertMany`,
+      );
+    }
     let anyBinary = false;
     for (let i = 0; i < count; i++) if (ArrayBuffer.isView(values[i])) anyBinary = true;
     // No format codes at all means text for every value.
@@ -184,4 +193,9 @@ export class MessageWriter {
     this.#start = 0;
     this.#end = kept;
   }
+}
+
+/** The protocol ends texts with a NUL: what follows one would be read as something else. */
+function refuseNul(text: string): void {
+  if (text.includes('\0')) throw new TypeError('the text of a query must not contain a NUL character');
 }

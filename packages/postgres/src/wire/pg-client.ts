@@ -23,6 +23,7 @@ export interface TypeSource {
 export interface PgConnection extends EventEmitter {
   stream: Duplex & { destroyed: boolean; setKeepAlive?(on: boolean): void };
   attachListeners(stream: EventEmitter): void;
+  sendCopyFail(message: string): void;
 }
 
 /** What pg's `Client` takes as a query that brings its own protocol handling. */

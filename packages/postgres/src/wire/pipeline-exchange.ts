@@ -1,6 +1,6 @@
 import { CommandTag } from './command-tag.ts';
 import { Exchange } from './exchange.ts';
-import type { FieldDescription } from './pg-client.ts';
+import type { FieldDescription, PgConnection } from './pg-client.ts';
 import { RowShape } from './row-shape.ts';
 import type { WireClient } from './wire-client.ts';
 
@@ -16,8 +16,6 @@ export interface PipelinedStatement {
 export class PipelinedResult {
   readonly tag: CommandTag = new CommandTag();
   readonly rows: unknown[] = [];
-  /** Whether its end was reported. */
-  complete = false;
   error: Error | undefined;
 }
 
@@ -74,15 +72,18 @@ export class PipelineExchange extends Exchange {
   }
 
   override onCommandComplete(buffer: Buffer, start: number, end: number): void {
-    const result = this.results[this.#at]!;
-    result.tag.read(buffer, start, end);
-    result.complete = true;
+    this.results[this.#at]!.tag.read(buffer, start, end);
     if (this.#atomic) this.#at++;
   }
 
   override onEmptyQuery(): void {
-    this.results[this.#at]!.complete = true;
     if (this.#atomic) this.#at++;
+  }
+
+  /** Which Sync the server would answer depends on what it had read by then: there is no way back into step. */
+  override onCopyIn({ stream }: PgConnection): void {
+    this.error ??= new TypeError('a batch has no data for COPY … FROM STDIN');
+    stream.destroy();
   }
 
   override onError(error: Error): void {

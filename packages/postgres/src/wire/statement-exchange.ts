@@ -1,6 +1,6 @@
 import { CommandTag } from './command-tag.ts';
-import { type CopyConnection, Exchange } from './exchange.ts';
-import type { FieldDescription, TypeSource } from './pg-client.ts';
+import { Exchange } from './exchange.ts';
+import type { FieldDescription, PgConnection, TypeSource } from './pg-client.ts';
 import { type RowMode, RowShape } from './row-shape.ts';
 import { PreparedStatement } from './statement-cache.ts';
 import type { WireClient } from './wire-client.ts';
@@ -118,7 +118,7 @@ export class StatementExchange extends Exchange implements StatementRequest {
     if (command === 'DISCARD' || command === 'DEALLOCATE') this.client.statements.clear();
   }
 
-  override onCopyIn(connection: CopyConnection): void {
+  override onCopyIn(connection: PgConnection): void {
     super.onCopyIn(connection);
     // The server has ignored the Sync that was sent along: it waited for data by then.
     if (this.simple) return;

@@ -180,8 +180,8 @@ describe('batch', () => {
     const results = await db.batch([{ text: 'begin' }, { text: 'select 1 / 0' }, { text: 'commit' }], {
       atomic: false,
     });
-    expect(results.map(({ status }) => status)).toEqual(['ok', 'error', 'ok']);
-    expect(results[2]).toMatchObject({ command: 'ROLLBACK' });
+    expect(results.map(({ status }) => status)).toEqual(['ok', 'error', 'error']);
+    expect(results[2]).toMatchObject({ error: { code: 'HOTPATH_PG_ROLLED_BACK' } });
     expect(await db.query('select 1 as x')).toEqual([{ x: 1 }]);
   });
 

@@ -2,8 +2,10 @@ import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { arrayText, sortByKey, toBatches } from '../../src/bulk/columns.ts';
+import { ByteWriter } from '../../src/bulk/byte-writer.ts';
 import { copyChunks } from '../../src/bulk/copy-rows.ts';
+import { arrayText, encodeValue } from '../../src/bulk/encode-text.ts';
+import { groupRows, sortByKey } from '../../src/bulk/rows.ts';
 import type { ColumnInfo, TableInfo } from '../../src/catalog.ts';
 import { quoteName, quoteText } from '../../src/identifiers.ts';
 import { CommandTag } from '../../src/wire/command-tag.ts';
@@ -16,6 +18,7 @@ const column = (name: string, type: string): ColumnInfo => ({
   isArray: false,
   isJson: false,
   hasEquality: true,
+  hasExactText: true,
   nullable: true,
 });
 const table = (...columns: ColumnInfo[]): TableInfo => ({
@@ -61,12 +64,13 @@ describe('copyChunks', () => {
           },
         ),
         (rows) => {
-          const batch = {
+          const group = {
             columns: [column('a', 'text'), column('b', 'text')],
-            values: [rows.map(([a]) => a), rows.map(([, b]) => b)],
-            count: rows.length,
+            rows: rows.map(([a, b]) => ({ a, b })),
           };
-          const lines = [...copyChunks(batch)].join('').split('\n');
+          const lines = Buffer.concat([...copyChunks(group)])
+            .toString()
+            .split('\n');
           expect(lines.pop()).toBe('');
           expect(lines.map((line) => line.split('\t').map(restored))).toEqual(rows);
         },
@@ -76,48 +80,106 @@ describe('copyChunks', () => {
 });
 
 describe('sortByKey', () => {
-  it('leaves one row a key, in the order of keys, by rule', () => {
-    const info = table(column('id', 'integer'), column('n', 'integer'));
+  const info = table(column('id', 'integer'), column('n', 'integer'));
+  const groupOf = (rows: readonly object[], of = info) => groupRows('t', of, rows as never)[0]!;
+
+  it('leaves one row a key, in the order of keys, by rule; rows without a key all stay', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1 }),
+        fc.array(fc.option(fc.integer({ min: 0, max: 20 }), { nil: null }), { minLength: 1 }),
         fc.constantFrom('last' as const, 'first' as const),
-        (ids, rule) => {
-          const [given] = toBatches(
-            't',
-            info,
-            ids.map((id, n) => ({ id, n })),
-          );
-          const { batch, isExact } = sortByKey(given!, ['id'], rule);
+        fc.boolean(),
+        (ids, rule, asText) => {
+          const rows = ids.map((id, n) => ({ id: asText && id !== null ? String(id) : id, n }));
+          const { group, isExact } = sortByKey(groupOf(rows), ['id'], rule);
           const expected = new Map<number, number>();
           ids.forEach((id, n) => {
-            if (rule === 'last' || !expected.has(id)) expected.set(id, n);
+            if (id !== null && (rule === 'last' || !expected.has(id))) expected.set(id, n);
           });
-          const sorted = [...expected].sort(([a], [b]) => a - b);
+          const sorted = [...expected].sort(([a], [b]) => a - b).map(([, n]) => n);
+          const withNull = ids.flatMap((id, n) => (id === null ? [n] : []));
           expect(isExact).toBe(true);
-          expect(batch.values).toEqual([sorted.map(([id]) => String(id)), sorted.map(([, n]) => String(n))]);
+          expect(group.rows.map(({ n }) => n)).toEqual([...sorted, ...withNull]);
         },
       ),
     );
   });
 
-  it('puts rows that name different columns in different batches, and refuses a column that is not there', () => {
-    const info = table(column('id', 'integer'), column('n', 'integer'));
-    const batches = toBatches('t', info, [
+  it('leaves it to the server where the text of a key does not tell', () => {
+    const big = table(column('id', 'bigint'));
+    const exact = (rows: readonly object[], of = big) => sortByKey(groupOf(rows, of), ['id'], 'last').isExact;
+    expect(exact([{ id: '12' }, { id: 13n }, { id: -1 }])).toBe(true);
+    expect(exact([{ id: '012' }])).toBe(false);
+    expect(exact([{ id: '-0' }])).toBe(false);
+    expect(exact([{ id: 'x' }], info)).toBe(false);
+    expect(exact([{ id: 1.5 }], info)).toBe(false);
+  });
+
+  it('puts rows that name different columns in different groups, and refuses what is no row or no column', () => {
+    const groups = groupRows('t', info, [
       { id: 1, n: 1 },
       { n: 2, id: 2 },
       { id: 3 },
       { id: 4, n: undefined },
     ]);
-    expect(batches.map(({ count, columns }) => [count, columns.length])).toEqual([
+    expect(groups.map(({ rows, columns }) => [rows.length, columns.length])).toEqual([
       [2, 2],
       [2, 1],
     ]);
-    expect(batches[0]!.values).toEqual([
-      ['1', '2'],
-      ['1', '2'],
-    ]);
-    expect(() => toBatches('t', info, [{ x: 1 }])).toThrow('table t has no column x');
+    expect(() => groupRows('t', info, [{ x: 1 }])).toThrow('table t has no column x');
+    for (const wrong of [null, undefined, 5, 'text', [1]]) {
+      expect(() => groupRows('t', info, [{ id: 1 }, wrong as never])).toThrow(
+        'row 1 for t must be an object',
+      );
+    }
+  });
+});
+
+describe('encodeValue', () => {
+  it('names the column of a value that can not be written', () => {
+    const circular: unknown[] = [];
+    circular.push({ circular });
+    for (const [value, type] of [
+      [new Date(Number.NaN), 'timestamp with time zone'],
+      [Symbol('s'), 'text'],
+      [() => 1, 'text'],
+      [circular, 'text'],
+    ] as const) {
+      expect(() => encodeValue(value, column('c', type))).toThrow(/^column c: /);
+    }
+    const json = { ...column('j', 'jsonb'), isJson: true };
+    for (const value of [1n, { n: 1n }, circular, undefined, Symbol('s')].filter(
+      (each) => each !== undefined,
+    ))
+      expect(() => encodeValue(value, json)).toThrow(/^column j: /);
+  });
+});
+
+describe('ByteWriter', () => {
+  it('writes milliseconds as microseconds without losing one', () => {
+    const far = 8.64e15;
+    fc.assert(
+      fc.property(fc.integer({ min: -far / 30, max: far / 30 }), (ms) => {
+        const writer = new ByteWriter();
+        writer.fieldMicros(ms);
+        const bytes = writer.take();
+        expect(bytes.readInt32BE(0)).toBe(8);
+        expect(bytes.readBigInt64BE(4)).toBe(BigInt(ms) * 1000n);
+      }),
+    );
+  });
+
+  it('never writes again into bytes that it has handed out', () => {
+    const writer = new ByteWriter();
+    const taken = Array.from({ length: 30 }, (_, i) => {
+      writer.fieldText(String.fromCharCode(97 + i).repeat(20_000));
+      return writer.take();
+    });
+    taken.forEach((bytes, i) => {
+      const text = String.fromCharCode(97 + i).repeat(20_000);
+      expect(bytes.toString('utf8', 4)).toBe(text);
+      expect(bytes.readInt32BE(0)).toBe(Buffer.byteLength(text));
+    });
   });
 });
 
