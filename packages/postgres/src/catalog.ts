@@ -14,6 +14,8 @@ export interface ColumnInfo {
   readonly hasEquality: boolean;
   /** Whether two values are the same exactly when their texts are. */
   readonly hasExactText: boolean;
+  /** The collation, quoted, where it takes different texts for the same. */
+  readonly looseCollation: string | null;
   readonly nullable: boolean;
 }
 
@@ -32,6 +34,8 @@ const COLUMNS = `select a.attname as name, format_type(a.atttypid, null) as type
     or t.typcategory in ('A', 'E') as "hasEquality",
   t.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype)
     and coalesce((select l.collisdeterministic from pg_collation l where l.oid = a.attcollation), true) as "hasExactText",
+  (select format('%I.%I', s.nspname, l.collname) from pg_collation l join pg_namespace s on s.oid = l.collnamespace
+    where l.oid = a.attcollation and not l.collisdeterministic) as "looseCollation",
   coalesce(a.attnum = any (i.indkey), false) as "isKey", array_position(i.indkey::int2[], a.attnum) as "keyAt"
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
@@ -44,8 +48,8 @@ interface ColumnRow extends ColumnInfo {
 
 /** What the server says to a name that can't be that of a table. */
 const badNames = new Set(['42601', '42602', '22021', '0A000', '3F000']);
-/** Errors after which a table may look different from what is remembered of it. */
-const schemaStates = new Set(['42703', '42P01', '42804', '42846', '42704']);
+/** Errors that may mean that a table is not what is remembered of it; data of class 22 may suit a column's new type. */
+const schemaStates = /^(?:42703|42P01|42804|42846|42704|22...)$/;
 
 /** Looks up tables once, and again when they turn out to have changed. Holds one entry a table that was asked for. */
 export class Catalog {
@@ -64,23 +68,22 @@ export class Catalog {
    */
   async using<T>(name: string, work: (info: TableInfo) => T | Promise<T>): Promise<T> {
     const wasKnown = this.#tables.has(name);
+    const info = await this.#table(name);
     try {
-      return await work(await this.#table(name));
+      return await work(info);
     } catch (error) {
-      if (!this.#isStale(error)) throw error;
+      if (!mayBeStale(error)) throw error;
       this.#tables.delete(name);
       if (!wasKnown) throw error;
+      const now = await this.#table(name);
+      if (isSame(info, now)) throw error;
+      return await work(now);
     }
-    return await work(await this.#table(name));
   }
 
   /** Has the table looked up again: its columns are not what they were. */
   forget(name: string): void {
     this.#tables.delete(name);
-  }
-
-  #isStale(error: unknown): boolean {
-    return isHotpathError(error, 'HOTPATH_PG_UNKNOWN_NAME') || schemaStates.has(sqlState(error) ?? '');
   }
 
   #table(name: string): Promise<TableInfo> {
@@ -110,6 +113,24 @@ export class Catalog {
       .map((row) => row.name);
     return { columns, primaryKey };
   }
+}
+
+function mayBeStale(error: unknown): boolean {
+  return isHotpathError(error, 'HOTPATH_PG_UNKNOWN_NAME') || schemaStates.test(sqlState(error) ?? '');
+}
+
+function isSame(a: TableInfo, b: TableInfo): boolean {
+  const textOf = ({ columns, primaryKey }: TableInfo): string => JSON.stringify([[...columns], primaryKey]);
+  return textOf(a) === textOf(b);
+}
+
+/** A column to order by, with a `-` in front for descending; a column whose name begins so is found as well. */
+export function orderTerm(
+  info: TableInfo,
+  term: string,
+): { readonly name: string; readonly descending: boolean } {
+  const descending = term.startsWith('-') && (info.columns.has(term.slice(1)) || !info.columns.has(term));
+  return { name: descending ? term.slice(1) : term, descending };
 }
 
 /** @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when the table has no such column. */

@@ -6,6 +6,13 @@ import { WireClient } from './wire/wire-client.ts';
 
 const CANCEL_GRACE_MS = 5_000;
 
+interface SessionOptions {
+  readonly timeoutMs?: Milliseconds | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether more than one statement in the text is refused. Default: only where there are values. */
+  readonly isOne?: boolean;
+}
+
 /** One session of its own, outside any pool: for what belongs to a session, or must not be shared. */
 export class DirectSession implements AsyncDisposable {
   readonly client: WireClient;
@@ -75,10 +82,7 @@ export class DirectSession implements AsyncDisposable {
   run(
     text: string,
     values: readonly unknown[] = [],
-    {
-      timeoutMs,
-      signal,
-    }: { readonly timeoutMs?: Milliseconds | undefined; readonly signal?: AbortSignal | undefined } = {},
+    { timeoutMs, signal, isOne = values.length > 0 }: SessionOptions = {},
   ): Promise<StatementExchange> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -107,7 +111,7 @@ export class DirectSession implements AsyncDisposable {
         values,
         types: undefined,
         mode: 'object' as const,
-        simple: values.length === 0,
+        simple: !isOne,
       };
       this.client.query(
         new StatementExchange(this.client, request, {

@@ -115,8 +115,10 @@ export function indexFailed(name: string, cause: unknown): UpstreamError<'HOTPAT
   return new UpstreamError('HOTPATH_PG_INDEX_FAILED', `index ${name}: ${messageOf(cause)}`, { cause });
 }
 
-/** Classes and codes of SQLSTATE that say the session is gone, rather than that the statement is wrong. */
-const lostStates = /^(?:08|57P0[1-5]|25P0[34])/;
+/** Codes of SQLSTATE that always end the session. */
+const lostStates = /^(?:57P0[1-5]|25P0[34])$/;
+/** Codes that also come from within a statement (a foreign server is away, a value too many): then the session lives on. */
+const sometimesLostStates = /^08/;
 
 /** The SQLSTATE of an error of the server; `undefined` for others. */
 export function sqlState(error: unknown): string | undefined {
@@ -129,7 +131,10 @@ export function sqlState(error: unknown): string | undefined {
 /** Whether an error means that the connection is gone. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlState(error);
-  if (state !== undefined) return lostStates.test(state);
+  if (state !== undefined) {
+    const { severity } = error as { severity?: unknown };
+    return lostStates.test(state) || (sometimesLostStates.test(state) && severity === 'FATAL');
+  }
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   if (typeof code === 'string' && /^(?:E[A-Z]+|ERR_(?:STREAM|SOCKET|SSL|TLS)\w*)$/.test(code)) return true;
   return (

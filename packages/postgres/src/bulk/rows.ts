@@ -83,7 +83,8 @@ export function sortByKey(
       keys[i] = texts.includes(null) ? undefined : texts.join('\0');
     }
   }
-  const order = chooseRows(keys, rule);
+  // The server chooses by the place of a row among the others, so they stay as they came.
+  const order = isExact || rule === 'error' ? chooseRows(keys, rule) : undefined;
   return {
     group: order === undefined ? { columns, rows } : { columns, rows: order.map((row) => rows[row]!) },
     isExact,

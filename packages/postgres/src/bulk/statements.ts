@@ -53,7 +53,13 @@ export function upsertStatement({ table, columns, key, update, from, distinct }:
   else if (distinct === undefined) source = rowsFromArrays(columns);
   else {
     const typed = `select * from unnest(${columns.map((column, i) => `$${i + 1}::${arrayType(column)}`).join(', ')}) with ordinality as r(${rowNames.join(', ')}, n)`;
-    const keyNames = key.map((name) => `c${columns.findIndex((column) => column.name === name)}`).join(', ');
+    const keyNames = key
+      .map((name) => {
+        const at = columns.findIndex((column) => column.name === name);
+        const { looseCollation } = columns[at]!;
+        return looseCollation === null ? `c${at}` : `c${at} collate ${looseCollation}`;
+      })
+      .join(', ');
     const values = columns.map(({ isArray, type }, i) => (isArray ? `c${i}::${type}` : `c${i}`)).join(', ');
     // Nulls are never the same key, so each row that has one keeps its number.
     const own = `case when row(${keyNames}) is not null then 0 else n end`;

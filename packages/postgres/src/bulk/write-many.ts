@@ -1,6 +1,6 @@
 import { describe, type Milliseconds, optionReader } from '@hotpath/core';
 import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
-import { unknownName } from '../errors.ts';
+import { duplicateKey, sqlState, unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from '../query/executor.ts';
@@ -10,7 +10,7 @@ import { CopyExchange } from '../wire/copy-exchange.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { copyChunks } from './copy-rows.ts';
 import { arrayBytes, copyBytes } from './encode-binary.ts';
-import { arrayTextOf } from './encode-text.ts';
+import { arrayTextOf, encodeValue } from './encode-text.ts';
 import { type DuplicateRule, groupRows, type RowGroup, sortByKey, type WriteRow } from './rows.ts';
 import { insertStatement, upsertStatement } from './statements.ts';
 
@@ -54,6 +54,8 @@ export interface UpsertCounts {
   readonly unchanged: number;
 }
 
+/** One command would have to update a row twice. */
+const CARDINALITY_VIOLATION = '21000';
 const conflictRules = ['error', 'ignore'] as const;
 const duplicateRules = ['last', 'first', 'error'] as const;
 
@@ -176,7 +178,7 @@ export async function upsertMany(
   return catalog.using(table, async (info) => {
     const key = keyOf(table, info, options);
     const write = new BulkWrite(executor, limit);
-    const groups = groupRows(table, info, oneShapeAKey(rows, key, rule));
+    const groups = groupRows(table, info, oneShapeAKey(info, rows, key, rule));
     const one = (group: RowGroup, connection?: PooledConnection): Promise<Written> =>
       upsertGroup(write, table, key, rule, options.update, group, connection);
     let written: Written;
@@ -209,6 +211,7 @@ function keyOf(table: string, info: TableInfo, { key = info.primaryKey, update =
 
 /** Rows of different shape go in different statements: there, a key that returns must be left out beforehand. */
 function oneShapeAKey(
+  info: TableInfo,
   rows: readonly WriteRow[],
   key: readonly string[],
   rule: DuplicateRule,
@@ -220,11 +223,14 @@ function oneShapeAKey(
   };
   const shape = shapeOf(rows[0]!);
   if (rule === 'error' || rows.every((row) => shapeOf(row) === shape)) return rows;
+  const columns = key.map((name) => info.columns.get(name)!);
+  const keyText = (row: WriteRow): string =>
+    JSON.stringify(columns.map((column) => encodeValue(row[column.name], column)));
   const chosen = new Map<unknown, WriteRow>();
   for (const row of rows) {
     const hasKey = key.every((name) => row?.[name] !== null && row?.[name] !== undefined);
     // A row without a key is none's double.
-    const id = hasKey ? JSON.stringify(key.map((name) => String(row[name]))) : row;
+    const id = hasKey ? keyText(row) : row;
     if (rule === 'last') chosen.delete(id);
     if (!chosen.has(id)) chosen.set(id, row);
   }
@@ -252,7 +258,14 @@ async function upsertGroup(
   const shape = { table, columns, key, update };
   if (connection === undefined || !isExact || rows.length < MERGE_FROM_ROWS) {
     const text = upsertStatement(isExact || rule === 'error' ? shape : { ...shape, distinct: rule });
-    return countsOf(await write.run(text, arraysOf(group), connection));
+    const written = write.run(text, arraysOf(group), connection);
+    return countsOf(
+      await written.catch((error) => {
+        throw sqlState(error) === CARDINALITY_VIOLATION
+          ? duplicateKey('of another one, written differently')
+          : error;
+      }),
+    );
   }
   const stage = quoteName(`hotpath_${columns.length}_${rows.length}`);
   const names = columns.map(({ name }) => quoteName(name)).join(', ');

@@ -27,6 +27,8 @@ const retriedStates = new Set(['55P03', '40P01', '40001']);
 const FIRST_RETRY_DELAY_MS = 200;
 /** To drop an index concurrently waits for the same transactions as to build it. */
 const DROP_TIMEOUT_MS = 10_000;
+/** The same for one who has been told to stop: what stays is found by the next run. */
+const STOPPED_DROP_TIMEOUT_MS = 500;
 
 /**
  * Does what was planned for one index, statement by statement, outside of transactions.
@@ -47,7 +49,7 @@ export async function carryOut(
 
 async function runWithRetries(context: BuildContext, name: string, sql: string): Promise<void> {
   const { session, retries, clock, random, signal } = context;
-  const isBuild = sql.startsWith('create');
+  const isBuild = sql.startsWith('create') && sql.includes(' concurrently ');
   for (let attempt = 0; ; attempt++) {
     try {
       await runOnce(context, name, sql, isBuild);
@@ -72,7 +74,8 @@ async function runOnce(context: BuildContext, name: string, sql: string, isBuild
   const isConcurrent = sql.includes(' concurrently ');
   // A concurrent build waits for old snapshots by taking locks, and lock_timeout would end that wait.
   await session.run(`set lock_timeout = ${isConcurrent ? 0 : Math.ceil(ddlLockTimeoutMs)}`);
-  const limits = { timeoutMs: buildTimeoutMs, signal };
+  // What a definition takes as SQL must stay within its statement.
+  const limits = { timeoutMs: buildTimeoutMs, signal, isOne: !sql.startsWith('begin;') };
   if (!isBuild) {
     await session.run(sql, [], limits);
     return;
@@ -86,7 +89,7 @@ async function runOnce(context: BuildContext, name: string, sql: string, isBuild
 }
 
 /** Removes what a failed CREATE INDEX CONCURRENTLY has left; what can't be removed now is found by the next run. */
-async function dropInvalid({ session }: BuildContext, sql: string): Promise<void> {
+async function dropInvalid({ session, signal }: BuildContext, sql: string): Promise<void> {
   const quoted = /index concurrently ("(?:[^"]|"")+") on (\S+)/.exec(sql);
   if (quoted === null) return;
   const [, index, table] = quoted as unknown as [string, string, string];
@@ -99,7 +102,7 @@ async function dropInvalid({ session }: BuildContext, sql: string): Promise<void
   if (found === undefined) return;
   await session.run('set lock_timeout = 0');
   await session.run(`drop index concurrently if exists ${quoteName(found.schema)}.${index}`, [], {
-    timeoutMs: DROP_TIMEOUT_MS,
+    timeoutMs: signal?.aborted ? STOPPED_DROP_TIMEOUT_MS : DROP_TIMEOUT_MS,
   });
 }
 
@@ -107,7 +110,17 @@ interface Partition {
   readonly schema: string;
   readonly name: string;
   readonly oid: number;
+  readonly isPartitioned: boolean;
+  /** Its part of the index, qualified; absent where it has none yet. */
+  readonly part: string | null;
 }
+
+const PARTITIONS = `select n.nspname as schema, c.relname as name, c.oid::int8::int as oid, c.relkind = 'p' as "isPartitioned",
+  (select format('%I.%I', pn.nspname, pc.relname) from pg_index i join pg_inherits ih on ih.inhrelid = i.indexrelid
+    join pg_class pc on pc.oid = i.indexrelid join pg_namespace pn on pn.oid = pc.relnamespace
+    where i.indrelid = c.oid and ih.inhparent = to_regclass($2)) as part
+from pg_inherits h join pg_class c on c.oid = h.inhrelid join pg_namespace n on n.oid = c.relnamespace
+where h.inhparent = to_regclass($1) and c.relkind in ('r', 'p') order by c.oid`;
 
 /**
  * Builds an index of a partitioned table: an empty one on the parent, one for each partition concurrently,
@@ -118,37 +131,54 @@ async function buildPartitioned(
   definition: IndexDefinition,
   exists: boolean,
 ): Promise<void> {
-  const { session, ddlLockTimeoutMs } = context;
-  await session.run(`set lock_timeout = ${Math.ceil(ddlLockTimeoutMs)}`);
-  if (!exists)
-    await runWithRetries(
-      { ...context },
-      definition.name,
-      createSql(definition, { only: true }).replace(
-        /^create (unique )?index /,
-        'create $1index if not exists ',
-      ),
-    );
-  const { rows: parents } = await session.run(
-    'select n.nspname as schema from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)',
-    [quoteTable(definition.table)],
-  );
-  const { schema } = parents[0] as { schema: string };
-  const parentIndex = `${quoteName(schema)}.${quoteName(definition.name)}`;
+  const { session } = context;
+  const table = quoteTable(definition.table);
+  if (!exists) await createEmpty(context, definition, definition.name, table);
   const { rows } = await session.run(
-    `select n.nspname as schema, c.relname as name, c.oid::int8::int as oid from pg_inherits h join pg_class c on c.oid = h.inhrelid
-     join pg_namespace n on n.oid = c.relnamespace where h.inhparent = to_regclass($1) and c.relkind = 'r'
-     and not exists (select from pg_index i join pg_inherits ih on ih.inhrelid = i.indexrelid where i.indrelid = c.oid and ih.inhparent = to_regclass($2))
-     order by c.oid`,
-    [quoteTable(definition.table), parentIndex],
+    'select n.nspname as schema from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)',
+    [table],
   );
-  for (const partition of rows as Partition[]) {
-    const child = `${definition.name.slice(0, 44)}_${partition.oid}`;
-    const table = `${quoteName(partition.schema)}.${quoteName(partition.name)}`;
-    const childIndex = `${quoteName(partition.schema)}.${quoteName(child)}`;
-    await runWithRetries(context, child, `drop index concurrently if exists ${childIndex}`);
-    await runWithRetries(context, child, createSql(definition, { name: child, table, concurrently: true }));
+  const { schema } = rows[0] as { schema: string };
+  const index = `${quoteName(schema)}.${quoteName(definition.name)}`;
+  await buildParts(context, definition, table, index);
+  await session.run(`comment on index ${index} is '${MARK}'`);
+}
+
+/** An index that has no part on any partition yet. */
+function createEmpty(
+  context: BuildContext,
+  definition: IndexDefinition,
+  name: string,
+  table: string,
+): Promise<void> {
+  const sql = createSql(definition, { name, table, only: true });
+  const again = sql.replace(/^create (unique )?index /, 'create $1index if not exists ');
+  return runWithRetries(context, name, again);
+}
+
+/** Gives each partition its part of the index, and partitions of partitions as well. */
+async function buildParts(
+  context: BuildContext,
+  definition: IndexDefinition,
+  parent: string,
+  parentIndex: string,
+): Promise<void> {
+  const { rows } = await context.session.run(PARTITIONS, [parent, parentIndex]);
+  for (const { schema, name, oid, isPartitioned, part } of rows as Partition[]) {
+    const table = `${quoteName(schema)}.${quoteName(name)}`;
+    if (part !== null) {
+      if (isPartitioned) await buildParts(context, definition, table, part);
+      continue;
+    }
+    const child = `${definition.name.slice(0, 44)}_${oid}`;
+    const childIndex = `${quoteName(schema)}.${quoteName(child)}`;
+    if (isPartitioned) {
+      await createEmpty(context, definition, child, table);
+      await buildParts(context, definition, table, childIndex);
+    } else {
+      await runWithRetries(context, child, `drop index concurrently if exists ${childIndex}`);
+      await runWithRetries(context, child, createSql(definition, { name: child, table, concurrently: true }));
+    }
     await runWithRetries(context, child, `alter index ${parentIndex} attach partition ${childIndex}`);
   }
-  await session.run(`comment on index ${parentIndex} is '${MARK}'`);
 }

@@ -40,23 +40,53 @@ export interface IndexDefinition {
 /** Leaves room for the endings that replaced and leftover indexes get. */
 const LONGEST_NAME_BYTES = 56;
 
+const METHODS = ['btree', 'hash', 'gin', 'gist', 'spgist', 'brin'] as const;
+const ORDERS = ['asc', 'desc'] as const;
+const NULLS = ['first', 'last'] as const;
+
 /** @throws TypeError or RangeError when a definition can't be right, whatever the tables look like. */
 export function checkDefinitions(definitions: readonly IndexDefinition[]): void {
+  if (!Array.isArray(definitions))
+    throw new TypeError(`indexes: the definitions must be an array, got ${describe(definitions)}`);
   const names = new Set<string>();
   for (const definition of definitions) {
-    const { name, table, keys = [], fullText } = definition;
-    if (typeof name !== 'string' || name === '')
-      throw new TypeError(`index: 'name' must be a string, got ${describe(name)}`);
-    if (Buffer.byteLength(name) > LONGEST_NAME_BYTES) {
-      throw new RangeError(`index ${name}: 'name' must have at most ${LONGEST_NAME_BYTES} bytes`);
-    }
+    checkDefinition(definition);
+    const { name } = definition;
     if (names.has(name)) throw new RangeError(`index ${name}: is defined twice`);
     names.add(name);
-    if (typeof table !== 'string' || table === '')
-      throw new TypeError(`index ${name}: 'table' must be a string, got ${describe(table)}`);
-    if ((keys.length === 0) === (fullText === undefined))
-      throw new TypeError(`index ${name}: give either 'keys' or 'fullText'`);
-    for (const key of keys) keySql(name, key);
+  }
+}
+
+function checkDefinition(definition: IndexDefinition): void {
+  const name: unknown = definition?.name;
+  if (typeof name !== 'string' || name === '')
+    throw new TypeError(`index: 'name' must be a string, got ${describe(name)}`);
+  if (Buffer.byteLength(name) > LONGEST_NAME_BYTES)
+    throw new RangeError(`index ${name}: 'name' must have at most ${LONGEST_NAME_BYTES} bytes`);
+  const must = (holds: boolean, option: string, be: string, got: unknown): void => {
+    if (!holds) throw new TypeError(`index ${name}: '${option}' must be ${be}, got ${describe(got)}`);
+  };
+  const areNames = (list: unknown): boolean =>
+    Array.isArray(list) && list.every((each) => typeof each === 'string' && each !== '');
+  const { table, keys = [], fullText, method, where, include = [] } = definition;
+  must(typeof table === 'string' && table !== '', 'table', 'a string', table);
+  must(Array.isArray(keys), 'keys', 'an array', keys);
+  must(method === undefined || METHODS.includes(method), 'method', `one of ${METHODS.join(', ')}`, method);
+  must(where === undefined || typeof where === 'string', 'where', 'a string', where);
+  must(areNames(include), 'include', 'an array of columns', include);
+  if ((keys.length === 0) === (fullText === undefined))
+    throw new TypeError(`index ${name}: give either 'keys' or 'fullText'`);
+  if (fullText !== undefined) {
+    const { columns, language } = fullText;
+    must(areNames(columns) && columns.length > 0, 'fullText.columns', 'an array of columns', columns);
+    must(typeof language === 'string' && language !== '', 'fullText.language', 'a string', language);
+  }
+  for (const key of keys) {
+    keySql(name, key);
+    if (typeof key === 'string') continue;
+    const { order, nulls } = key;
+    must(order === undefined || ORDERS.includes(order), 'order', `one of ${ORDERS.join(', ')}`, order);
+    must(nulls === undefined || NULLS.includes(nulls), 'nulls', `one of ${NULLS.join(', ')}`, nulls);
   }
 }
 
@@ -122,15 +152,16 @@ function keySql(index: string, key: IndexKey): string {
   const given = [column, jsonPath, expression].filter((part) => part !== undefined).length;
   if (given !== 1)
     throw new TypeError(`index ${index}: a key needs exactly one of 'column', 'jsonPath' and 'expression'`);
-  let sql = column !== undefined ? quoteName(column) : `(${expression ?? jsonSql(jsonPath!)})`;
+  let sql = column !== undefined ? quoteName(column) : `(${expression ?? jsonSql(index, jsonPath!)})`;
   if (collation !== undefined) sql += ` collate ${quoteName(collation)}`;
   if (operatorClass !== undefined) sql += ` ${quoteTable(operatorClass)}`;
   if (order !== undefined) sql += ` ${order}`;
   return nulls === undefined ? sql : `${sql} nulls ${nulls}`;
 }
 
-function jsonSql([column, ...path]: readonly [string, ...string[]]): string {
+function jsonSql(index: string, [column, ...path]: readonly [string, ...string[]]): string {
   const last = path.pop();
-  if (last === undefined) throw new TypeError(`index: 'jsonPath' needs a column and at least one name`);
+  if (last === undefined)
+    throw new TypeError(`index ${index}: 'jsonPath' needs a column and at least one name`);
   return `${quoteName(column)}${path.map((name) => ` -> ${quoteText(name)}`).join('')} ->> ${quoteText(last)}`;
 }

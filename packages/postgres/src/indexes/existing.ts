@@ -74,7 +74,8 @@ export async function canonicalForm(session: DirectSession, definition: IndexDef
   await session.run('begin');
   try {
     await session.run(`create temporary table ${copy} (like ${quoteTable(definition.table)}) on commit drop`);
-    await session.run(createSql(definition, { name: 'hotpath_form', table: `pg_temp.${quoteName(copy)}` }));
+    const create = createSql(definition, { name: 'hotpath_form', table: `pg_temp.${quoteName(copy)}` });
+    await session.run(create, [], { isOne: true });
     const { rows } = await session.run(
       `select pg_get_indexdef('pg_temp.hotpath_form'::regclass) as definition`,
     );

@@ -313,9 +313,10 @@ export class ConnectionPool {
       } else {
         this.counters.failedValidations++;
         connection.broken ??= new Error('the connection did not answer');
-        this.#close(connection, 'failed validation');
+        // First, so that no other one of its age is checked in turn for the waiter.
         if (connection.generation === this.#generation)
           this.retireGeneration('a connection failed validation');
+        this.#close(connection, 'failed validation');
       }
       this.#supply();
     });

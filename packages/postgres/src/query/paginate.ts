@@ -1,5 +1,5 @@
 import { optionReader } from '@hotpath/core';
-import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
+import { type Catalog, columnOf, orderTerm, type TableInfo } from '../catalog.ts';
 import { badCursor, sqlState, unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
@@ -107,9 +107,10 @@ function termsOf(table: string, info: TableInfo, orderBy: readonly string[] = []
     const { type, nullable } = columnOf(table, info, name);
     return { name, column: `t.${quoteName(name)}`, descending, type, nullable };
   };
-  const terms = orderBy.map((term) =>
-    term.startsWith('-') ? termOf(term.slice(1), true) : termOf(term, false),
-  );
+  const terms = orderBy.map((term) => {
+    const { name, descending } = orderTerm(info, term);
+    return termOf(name, descending);
+  });
   for (const name of info.primaryKey) {
     if (!terms.some((term) => term.name === name)) terms.push(termOf(name, terms[0]?.descending ?? false));
   }

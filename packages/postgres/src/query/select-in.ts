@@ -1,5 +1,5 @@
 import { arrayText } from '../bulk/encode-text.ts';
-import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
+import { type Catalog, columnOf, orderTerm, type TableInfo } from '../catalog.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { StatementExchange } from '../wire/statement-exchange.ts';
 
@@ -118,8 +118,7 @@ function statementOf(info: TableInfo, relation: Relation): { text: string; hidde
   const list = columns?.map((name) => `t.${quoteName(name)}`).join(', ') ?? 't.*';
   const selected = hidden ? `${list}, t.${quoteName(foreignKey)} as ${KEY_COLUMN}` : list;
   const order = orderBy.map((term) => {
-    const descending = term.startsWith('-');
-    const name = descending ? term.slice(1) : term;
+    const { name, descending } = orderTerm(info, term);
     columnOf(table, info, name);
     return `t.${quoteName(name)}${descending ? ' desc' : ''}`;
   });

@@ -243,6 +243,74 @@ describe('definitions', () => {
     expect(await states('parted_at%')).toHaveLength(3);
     expect((await states('parted_at%')).every(({ valid }) => valid)).toBe(true);
     expect((await test.db.indexes.apply([byDate])).done).toEqual([]);
+    await test.db.query('create table parted_3 partition of parted for values from (20) to (30)');
+    expect((await test.db.indexes.apply([byDate])).done).toEqual([]);
+  });
+
+  it('of tables partitioned in several levels are built to the last leaf, and completed after a part was lost', async () => {
+    await test.db.query(`create table deep (id int, at date, kind text) partition by range (id);
+      create table deep_low partition of deep for values from (0) to (10) partition by list (kind);
+      create table deep_low_a partition of deep_low for values in ('a') partition by range (at);
+      create table deep_low_a_26 partition of deep_low_a for values from ('2026-01-01') to ('2027-01-01');
+      create table deep_low_b partition of deep_low for values in ('b');
+      create table deep_high partition of deep for values from (10) to (20);
+      insert into deep select g, '2026-05-05', case when g % 2 = 0 then 'a' else 'b' end from generate_series(0, 19) g`);
+    const unique: IndexDefinition = {
+      name: 'deep_once',
+      table: 'deep',
+      keys: ['id', 'kind', 'at'],
+      unique: true,
+    };
+    const plain: IndexDefinition = { name: 'deep_kind', table: 'deep', keys: ['kind'], where: 'id > 3' };
+    for (const definition of [unique, plain]) {
+      expect((await test.db.indexes.apply([definition])).done).toMatchObject([{ action: 'create' }]);
+      const found = await states(`${definition.name}%`);
+      expect(found).toHaveLength(6);
+      expect(found.every(({ valid }) => valid)).toBe(true);
+      expect((await test.db.indexes.plan([definition])).isSettled).toBe(true);
+    }
+    await expect(test.db.query("insert into deep values (0, '2026-05-05', 'a')")).rejects.toMatchObject({
+      code: '23505',
+    });
+    // As a run leaves it that was stopped in the middle: the top is there, a part is there, nothing is attached.
+    await test.db.query(`drop index deep_kind; create index deep_kind on only deep (kind) where id > 3;
+      create index on only deep_low (kind) where id > 3`);
+    expect((await test.db.indexes.plan([plain])).items).toMatchObject([{ action: 'rebuild' }]);
+    await test.db.indexes.apply([plain]);
+    expect((await test.db.indexes.plan([plain])).isSettled).toBe(true);
+    expect((await states('deep_kind%')).every(({ valid }) => valid)).toBe(true);
+  });
+
+  it.each([
+    ['no key', { keys: [{}] }],
+    ['two kinds of key at once', { keys: [{ column: 'name', expression: 'lower(name)' }] }],
+    ['an order that is none', { keys: [{ column: 'name', order: 'desc; drop table kinds' }] }],
+    ['nulls that are nowhere', { keys: [{ column: 'name', nulls: 'middle' }] }],
+    ['a method that is none', { keys: ['name'], method: 'btree (name); drop table kinds; --' }],
+    ['keys that are no list', { keys: 'name' }],
+    ['a JSON path without a name', { keys: [{ jsonPath: ['doc'] }] }],
+    ['full text of no column', { fullText: { columns: [], language: 'english' } }],
+    ['an INCLUDE that is no list', { keys: ['name'], include: 'name' }],
+    ['a predicate that is no text', { keys: ['name'], where: 5 }],
+  ])('with %s are refused by name, before a session is opened', async (_what, wrong) => {
+    const closed = test.connect();
+    await closed.close();
+    const definition = { name: 'kinds_wrong', table: 'kinds', ...wrong } as unknown as IndexDefinition;
+    for (const call of [closed.indexes.plan([definition]), closed.indexes.apply([definition])])
+      await expect(call).rejects.toThrow(/^index kinds_wrong: /);
+  });
+
+  it('whose SQL would do something else are refused by the server, and do nothing', async () => {
+    await test.db.query("insert into kinds (name) values ('kept')");
+    const before = await test.db.query('select count(*)::int as n from kinds');
+    for (const definition of [
+      { name: 'kinds_evil', table: 'kinds', keys: [{ expression: 'lower(name)) ; delete from kinds; --' }] },
+      { name: 'kinds_evil', table: 'kinds', keys: ['name'], where: 'true; delete from kinds' },
+      { name: 'kinds_evil', table: 'kinds', keys: ['name'], where: 'true; commit; delete from kinds' },
+    ])
+      await expect(test.db.indexes.apply([definition])).rejects.toMatchObject({ code: '42601' });
+    expect(await test.db.query('select count(*)::int as n from kinds')).toEqual(before);
+    expect(await states('kinds_evil%')).toEqual([]);
   });
 });
 

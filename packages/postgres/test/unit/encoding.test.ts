@@ -19,6 +19,7 @@ const column = (name: string, type: string): ColumnInfo => ({
   isJson: false,
   hasEquality: true,
   hasExactText: true,
+  looseCollation: null,
   nullable: true,
 });
 const table = (...columns: ColumnInfo[]): TableInfo => ({
