@@ -24,6 +24,19 @@ export default defineSuite({
         };
       },
     },
+    slonik: {
+      role: 'peer',
+      library: 'slonik',
+      async setup({ servers }) {
+        const { createPool } = await import('slonik');
+        const pool = await createPool(servers.postgres.url, { maximumPoolSize: 20 });
+        return {
+          run: () => pool.connect(async (connection) => connection),
+          check: (connection) => assert.ok(connection),
+          close: () => pool.end(),
+        };
+      },
+    },
     hotpath: {
       role: 'ours',
       library: '@hotpath/postgres',

@@ -33,6 +33,59 @@ const suite = (script: 'kill' | 'freeze') =>
           };
         },
       },
+      'pg.Pool, by default': {
+        role: 'peer',
+        library: 'pg',
+        async setup({ servers }) {
+          const { default: pg } = await import('pg');
+          const pool = new pg.Pool({ connectionString: servers.postgres.url, max: 20 });
+          pool.on('error', () => {});
+          return {
+            run: async (index) => (await pool.query(SELECT, [index % 1_000])).rows[0],
+            check,
+            close: () => pool.end(),
+          };
+        },
+      },
+      'postgres.js': {
+        role: 'peer',
+        library: 'postgres',
+        note: 'with a connection timeout of 1 s',
+        async setup({ servers }) {
+          const { default: postgres } = await import('postgres');
+          const sql = postgres(servers.postgres.url, { max: 20, connect_timeout: 1, fetch_types: false });
+          return {
+            run: async (index) => (await sql<{ x: number }[]>`select ${index % 1_000}::int as x`)[0]!,
+            check,
+            close: () => sql.end({ timeout: 0 }),
+          };
+        },
+      },
+      slonik: {
+        role: 'peer',
+        library: 'slonik',
+        note: 'with connection and statement timeouts of 1 s, without retries',
+        async setup({ servers }) {
+          const { createPool, sql } = await import('slonik');
+          const pool = await createPool(servers.postgres.url, {
+            maximumPoolSize: 20,
+            connectionTimeout: 1_000,
+            statementTimeout: 1_000,
+            connectionRetryLimit: 0,
+            queryRetryLimit: 0,
+          });
+          // Its waits keep no process alive while no connection is open.
+          const awake = setInterval(() => {}, 1_000);
+          return {
+            run: (index) => pool.one(sql.unsafe`select ${index % 1_000}::int as x`) as Promise<{ x: number }>,
+            check,
+            close: () => {
+              clearInterval(awake);
+              return pool.end();
+            },
+          };
+        },
+      },
       hotpath: {
         role: 'ours',
         library: '@hotpath/postgres',

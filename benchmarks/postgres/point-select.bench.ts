@@ -76,6 +76,22 @@ export default defineSuite({
         };
       },
     },
+    slonik: {
+      role: 'peer',
+      library: 'slonik',
+      async setup({ servers }) {
+        const { createPool, sql } = await import('slonik');
+        const pool = await createPool(servers.postgres.url, { maximumPoolSize: MAX });
+        return {
+          run: (index) =>
+            pool.one(
+              sql.unsafe`select id, name, status, version from policies where id = ${idAt(index)}`,
+            ) as Promise<{ id: number; name: string }>,
+          check: checkPolicy,
+          close: () => pool.end(),
+        };
+      },
+    },
     'drizzle, prepared by hand': {
       role: 'peer',
       library: 'drizzle-orm',
