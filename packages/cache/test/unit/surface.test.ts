@@ -68,6 +68,26 @@ test('a Keyv over the cache gets, sets, expires, deletes and clears', async () =
   expect(await keyv.get('c')).toBeUndefined();
 });
 
+test('Keyvs of several namespaces over one cache keep their keys apart, and clear only their own', async () => {
+  await using cache = createCache({ namespace: 'keyv' });
+  const names = [undefined, 'a', 'a:b', 'b'];
+  const keyvs = names.map(
+    (namespace) =>
+      new Keyv({ store: createKeyvStore(cache), ...(namespace === undefined ? {} : { namespace }) }),
+  );
+  const read = (key: string) => Promise.all(keyvs.map((keyv) => keyv.get(key)));
+  for (const key of ['x', 'b:x']) {
+    await Promise.all(keyvs.map((keyv, index) => keyv.set(key, index)));
+    expect(await read(key)).toEqual([0, 1, 2, 3]);
+  }
+  expect(await keyvs[1]?.delete('x')).toBe(true);
+  expect(await read('x')).toEqual([0, undefined, 2, 3]);
+  await keyvs[2]?.clear();
+  expect(await read('b:x')).toEqual([0, 1, undefined, 3]);
+  await keyvs[0]?.clear();
+  expect(await read('b:x')).toEqual([undefined, undefined, undefined, undefined]);
+});
+
 test('batch calls keep their order, and a warm-up counts what failed', async () => {
   await using cache = createCache({ namespace: 'batch' });
   await cache.setMany([
