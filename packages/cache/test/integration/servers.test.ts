@@ -100,7 +100,8 @@ test('with its memory full, Redis still serves what it has and still invalidates
   await a.set('kept', 'value');
   await a.set('old', 'value');
   await a.set('tagged', 'value', { tags: ['tag'] });
-  await redis.config('SET', 'maxmemory', '1', 'maxmemory-policy', 'noeviction');
+  await redis.config('SET', 'maxmemory-policy', 'noeviction');
+  await redis.config('SET', 'maxmemory', '1');
   await expect(redis.set('x', 'y')).rejects.toThrow('OOM');
   expect(await b.get('kept')).toBe('value');
   expect(await b.get('old')).toBe('value');
@@ -174,7 +175,7 @@ describe('a user who may not do all that the cache needs', () => {
         await sleep(20);
       }
       expect(cache.state).toBe('degraded');
-      expect(cache.stats().stateReason).toMatch(/NOPERM|can't (publish|run)/);
+      expect(cache.stats().stateReason).toMatch(/NOPERM|ACL failure|can't (publish|run)/);
       expect(await cache.delete('a')).toEqual({ confirmed: false });
       await caches.client().call('ACL', 'SETUSER', 'limited', '+@all', '~*', '&*');
       await until(() => cache.state === 'up');
@@ -184,7 +185,7 @@ describe('a user who may not do all that the cache needs', () => {
   }
 
   test('and may not subscribe shares values, keeps none longer than the bound, and sees no error', async () => {
-    const rules = ['+@all', '~*', '&*', '-subscribe', '-ssubscribe', '-psubscribe'];
+    const rules = ['+@all', '~*', '&*', '-subscribe'];
     await caches.client().call('ACL', 'SETUSER', 'deaf', 'on', '>secret', ...rules);
     const deaf = await caches.openUp({ maxStalenessMs: 200 }, { username: 'deaf', password: 'secret' });
     const other = await caches.openUp();
