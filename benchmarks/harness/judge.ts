@@ -32,6 +32,8 @@ export interface Comparison {
   /** Two interleaved series of the code as it is now, whose difference is noise. */
   readonly after: readonly number[];
   readonly again: readonly number[];
+  /** Costs of one whose code did not change over the same other; what it moved by, the machine moved. */
+  readonly control?: { readonly before: readonly number[]; readonly after: readonly number[] } | undefined;
 }
 
 /**
@@ -39,10 +41,11 @@ export interface Comparison {
  *
  * It is a change only if the median moved by 10 % or more, a Mann–Whitney test finds it significant (p < 0.01) and the
  * bootstrap interval leaves no doubt about its direction. It is unchanged only if the interval lies within ±10 %.
- * All else, and everything where the same code differs from itself by 10 % or more, can not be judged.
+ * All else can not be judged, and nothing can where the same code differs from itself by 10 % or more: two series of
+ * now (the noise floor), or the control of now from that of before.
  */
 export function judge(
-  { before, after, again }: Comparison,
+  { before, after, again, control }: Comparison,
   random: RandomSource = seededRandom(0x5eed),
 ): Judgement {
   const all = [...after, ...again];
@@ -58,6 +61,9 @@ export function judge(
   const interval = [from - 1, to - 1] as const;
   const found = { change, interval, pValue: mannWhitney(before, all), noiseFloor };
   if (noiseFloor >= THRESHOLD) return cannotJudge('the same code differs from itself by as much', found);
+  if (control !== undefined && hasMoved(control)) {
+    return cannotJudge('others, which did not change, moved against each other as well', found);
+  }
   const isSignificant = found.pValue < SIGNIFICANT;
   if (change >= THRESHOLD && isSignificant && interval[0] > 0) {
     return { ...found, verdict: 'regression', reason: '' };
@@ -69,6 +75,12 @@ export function judge(
     return { ...found, verdict: 'unchanged', reason: '' };
   }
   return cannotJudge('the figures scatter too much', found);
+}
+
+function hasMoved({ before, after }: NonNullable<Comparison['control']>): boolean {
+  const move = Math.abs(Math.log(median(after) / median(before)));
+  // What is no number has not been shown to stand still.
+  return !(move < Math.log(1 + THRESHOLD)) && mannWhitney(before, after) < SIGNIFICANT;
 }
 
 /** The answer where there is none, with what was found all the same. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { BrokenFile, FoundSuite } from './discover.ts';
 import { judgeGoals } from './goals.ts';
 import { keyOf, type Results, readResults, SCHEMA, type SuiteResult } from './results.ts';
-import { unmeasured } from './run-suite.ts';
+import { unmeasured } from './summarise-suite.ts';
 
 /** The suites of a results file by their keys; none when it is not there, or can not be read, which is said. */
 export function readEarlier(file: string): Map<string, SuiteResult> {

@@ -1,5 +1,6 @@
 import type { FoundSuite } from './discover.ts';
 import { comparedFigure } from './figures.ts';
+import { versionOf } from './machine.ts';
 import { keyOf, type Results, type SuiteResult } from './results.ts';
 
 /** One contender of ours in one suite, before and now. */
@@ -11,6 +12,8 @@ export interface Pairing {
   readonly ours: string;
   /** Who it is measured by; undefined: a suite of ours alone, whose figures are compared as they are. */
   readonly reference: string | undefined;
+  /** Another whose code is as it was: if it moved against the reference, the machine is not as it was. */
+  readonly control: string | undefined;
 }
 
 /** What can not be compared, and why. */
@@ -67,7 +70,7 @@ function pairOne(
   { suite }: FoundSuite,
   earlier: SuiteResult | undefined,
   ours: string,
-): Pick<Pairing, 'earlier' | 'reference'> | string {
+): Pick<Pairing, 'earlier' | 'reference' | 'control'> | string {
   if (earlier === undefined) return 'the suite is not in the earlier run';
   const before = earlier.contenders.find(({ name }) => name === ours);
   if (before === undefined) return 'it is not in the earlier run';
@@ -80,14 +83,16 @@ function pairOne(
   if (JSON.stringify(earlier.parameters) !== JSON.stringify(suite.parameters ?? null)) {
     return 'the parameters of the suite have changed';
   }
+  // Faults are held against goals.
+  if (suite.kind === 'fault') return { earlier, reference: undefined, control: undefined };
   const others = Object.keys(suite.contenders).filter((name) => suite.contenders[name]?.role !== 'ours');
-  const usable = earlier.contenders.filter(
-    ({ name, status, rounds }) =>
-      status === 'ok' && others.includes(name) && rounds.length >= before.rounds.length,
-  );
-  const reference = ['limit', 'baseline', 'peer'].flatMap((role) =>
+  const usable = earlier.contenders.filter(({ name, library, version, status, rounds }) => {
+    const isSame = library === null || version === versionOf(library);
+    return others.includes(name) && status === 'ok' && isSame && rounds.length >= before.rounds.length;
+  });
+  const [reference, control] = ['limit', 'baseline', 'peer'].flatMap((role) =>
     usable.filter((one) => one.role === role),
-  )[0];
-  if (reference === undefined && others.length > 0) return 'nobody to measure it by is in both runs';
-  return { earlier, reference: reference?.name };
+  );
+  if (reference === undefined && others.length > 0) return 'nobody to measure it by is the same in both runs';
+  return { earlier, reference: reference?.name, control: control?.name };
 }

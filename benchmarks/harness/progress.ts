@@ -9,15 +9,22 @@ export interface Progress {
 
 const WIDTH = 30;
 
-export function startProgress(totalMs: number, stream: NodeJS.WriteStream = process.stderr): Progress {
-  const startedMs = performance.now();
+/** What of a terminal is needed. */
+export type Terminal = Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> & { write(text: string): unknown };
+
+export function startProgress(
+  totalMs: number,
+  stream: Terminal = process.stderr,
+  now: () => number = () => performance.now(),
+): Progress {
+  const startedMs = now();
   let doneMs = 0;
   let doing = '';
   const draw = (): void => {
     if (!stream.isTTY) return;
     const share = totalMs === 0 ? 1 : Math.min(1, doneMs / totalMs);
     const full = Math.round(share * WIDTH);
-    const elapsedMs = performance.now() - startedMs;
+    const elapsedMs = now() - startedMs;
     // The estimate learns from how the steps so far went.
     const leftMs = doneMs === 0 ? totalMs : (elapsedMs / doneMs) * (totalMs - doneMs);
     const bar = `${'█'.repeat(full)}${'░'.repeat(WIDTH - full)}`;

@@ -36,8 +36,8 @@ export async function runAgainst(
   if (earlier.mode === 'quick')
     throw new RangeError(`${file} is of a quick run, which nothing can be compared with`);
   const { pairings, unpaired } = pair(suites, earlier, packages);
-  const stepsOf = ({ found, reference }: Pairing): number =>
-    found.suite.kind === 'fault' ? 1 : rounds * (reference === undefined ? 2 : 3);
+  const stepsOf = ({ found, reference, control }: Pairing): number =>
+    found.suite.kind === 'fault' ? 1 : rounds * (2 + others({ reference, control }).length);
   const totalMs = pairings.reduce(
     (sum, pairing) => sum + stepsOf(pairing) * expectedMs(pairing.found.suite, { mode: 'full' }),
     0,
@@ -68,11 +68,12 @@ export async function runAgainst(
 }
 
 async function judgeByFigures(
-  { name, found, earlier, ours, reference }: Pairing,
+  pairing: Pairing,
   rounds: number,
   pinned: boolean,
   progress: Progress,
 ): Promise<Judgement> {
+  const { name, found, earlier, ours, reference } = pairing;
   if (reference === undefined && !isSameMachine(earlier.machine, describeMachine(pinned))) {
     return cannotJudge('it has nobody to be measured by, and the earlier run is from another machine');
   }
@@ -81,31 +82,42 @@ async function judgeByFigures(
     mode: 'full',
     rounds,
     pinned,
-    contenders: reference === undefined ? [ours, ours] : [ours, ours, reference],
+    contenders: [ours, ours, ...others(pairing)],
     onStep: () => progress.step(weightMs, name),
   });
   const failed = entrants.find(({ error }) => error !== undefined);
   if (failed !== undefined) {
     return cannotJudge(`${failed.name} failed: ${(failed.error ?? '').split('\n')[0]}`);
   }
-  const [after, again, other] = entrants.map((entrant) => entrant.rounds);
-  return judge(comparisonOf({ found, earlier, ours, reference }, after ?? [], again ?? [], other));
+  return judge(
+    comparisonOf(
+      pairing,
+      entrants.map((entrant) => entrant.rounds),
+    ),
+  );
+}
+
+function others({ reference, control }: Pick<Pairing, 'reference' | 'control'>): string[] {
+  return [reference, control].filter((name) => name !== undefined);
 }
 
 /** A ratio a round, or a figure a round where there is nobody to be measured by. */
 function comparisonOf(
-  { found, earlier, ours, reference }: Omit<Pairing, 'name'>,
-  after: readonly Figures[],
-  again: readonly Figures[],
-  other: readonly Figures[] | undefined,
+  { found, earlier, ours, reference, control }: Pairing,
+  [after = [], again = [], referenceNow, controlNow]: readonly (readonly Figures[])[],
 ): Comparison {
   const costs = costsOf(found);
   const earlierOf = (name: string): readonly Figures[] =>
     earlier.contenders.find((contender) => contender.name === name)?.rounds ?? [];
+  const referenceBefore = reference === undefined ? undefined : earlierOf(reference);
   return {
-    before: costs(earlierOf(ours), reference === undefined ? undefined : earlierOf(reference)),
-    after: costs(after, other),
-    again: costs(again, other),
+    before: costs(earlierOf(ours), referenceBefore),
+    after: costs(after, referenceNow),
+    again: costs(again, referenceNow),
+    control:
+      control === undefined || controlNow === undefined
+        ? undefined
+        : { before: costs(earlierOf(control), referenceBefore), after: costs(controlNow, referenceNow) },
   };
 }
 

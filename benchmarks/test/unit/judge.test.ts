@@ -83,6 +83,31 @@ test('where the same code differs from itself by 10 % nothing can be judged', ()
   expect(judgement.noiseFloor).toBeGreaterThan(0.1);
 });
 
+/** As a run on a machine whose mood changed: others move against each other as much as ours does. */
+test('of 1,000 pairs of the same code, measured on a machine that changed by 15 %, at most ten are called a change', () => {
+  for (const scatter of [0.01, 0.02, 0.03]) {
+    const random = seededRandom(8);
+    let alarms = 0;
+    for (let pair = 0; pair < PAIRS; pair++) {
+      const control = { before: series(1, scatter, random), after: series(1.15, scatter, random) };
+      const { verdict } = judge({ ...comparison(0.15, scatter, random), control }, random);
+      if (verdict !== 'cannotJudge') alarms++;
+    }
+    expect(alarms).toBeLessThanOrEqual(PAIRS / 100);
+  }
+}, 60_000);
+
+test('a control that stands still does not keep a true change from being found', () => {
+  const random = seededRandom(9);
+  let found = 0;
+  for (let pair = 0; pair < PAIRS; pair++) {
+    const control = { before: series(2, 0.03, random), after: series(2, 0.03, random) };
+    const { verdict } = judge({ ...comparison(0.15, 0.03, random), control }, random);
+    if (verdict === 'regression') found++;
+  }
+  expect(found).toBeGreaterThanOrEqual(PAIRS * 0.95);
+}, 60_000);
+
 test('too few rounds and missing figures can not be judged', () => {
   const good = Array.from({ length: 10 }, (_, index) => 1 + index / 1_000);
   expect(judge({ before: good.slice(0, 4), after: good, again: good })).toMatchObject({

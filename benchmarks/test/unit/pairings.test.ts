@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FoundSuite } from '../../harness/discover.ts';
+import { versionOf } from '../../harness/machine.ts';
 import { pair } from '../../harness/pairings.ts';
 import type { ContenderResult, SuiteResult } from '../../harness/results.ts';
 import { type AnySuite, defineSuite } from '../../harness/suite.ts';
@@ -43,6 +44,26 @@ test('one with fewer rounds than ours is nobody to be measured by', () => {
   expect(pair([found()], earlierOf([few, them, us]), []).pairings[0]?.reference).toBe('them');
 });
 
+test('a second one that both runs have shows whether the machine is as it was', () => {
+  const controlIn = (...some: ContenderResult[]) =>
+    pair([found()], earlierOf(some), []).pairings.map(({ control }) => control);
+  expect(controlIn(them, bare, us)).toEqual(['them']);
+  expect(controlIn(bare, us)).toEqual([undefined]);
+});
+
+test('a library of another version is nobody to be measured by', () => {
+  const older = { ...bare, library: 'tinybench', version: '0.0.1' };
+  expect(pair([found()], earlierOf([older, them, us]), []).pairings[0]?.reference).toBe('them');
+  const same = { ...bare, library: 'tinybench', version: versionOf('tinybench') };
+  expect(pair([found()], earlierOf([same, them, us]), []).pairings[0]?.reference).toBe('bare');
+});
+
+test('a fault suite needs nobody to be measured by', () => {
+  const fault = found({ kind: 'fault', server: 'none', script: 'kill', servers: { none: null } } as never);
+  const earlier = earlierOf([us], { figure: 'longestStallMs' });
+  expect(pair([fault], earlier, []).pairings).toMatchObject([{ ours: 'us', reference: undefined }]);
+});
+
 test('ours alone is compared with itself', () => {
   const alone = found({ contenders: { us: contenders.us } });
   expect(pair([alone], earlierOf([us]), []).pairings).toMatchObject([{ ours: 'us', reference: undefined }]);
@@ -84,7 +105,7 @@ test.each<[string, FoundSuite, ReturnType<typeof resultsOf>, string]>([
     'nobody to be measured by',
     found(),
     earlierOf([us]),
-    'core/thing: us: nobody to measure it by is in both runs',
+    'core/thing: us: nobody to measure it by is the same in both runs',
   ],
   [
     'another figure',
