@@ -2,6 +2,7 @@ import type { FoundSuite } from './discover.ts';
 import { comparedFigure } from './figures.ts';
 import { versionOf } from './machine.ts';
 import { keyOf, type Results, type SuiteResult } from './results.ts';
+import type { Goal } from './suite.ts';
 
 /** One contender of ours in one suite, before and now. */
 export interface Pairing {
@@ -83,8 +84,12 @@ function pairOne(
   if (JSON.stringify(earlier.parameters) !== JSON.stringify(suite.parameters ?? null)) {
     return 'the parameters of the suite have changed';
   }
-  // Faults are held against goals.
-  if (suite.kind === 'fault') return { earlier, reference: undefined, control: undefined };
+  if (suite.kind === 'fault') {
+    const hasGoals = (suite.goals ?? []).some((goal) => isHeldAlone(goal, ours));
+    return hasGoals
+      ? { earlier, reference: undefined, control: undefined }
+      : 'a fault suite is held against its goals, and it has none';
+  }
   const others = Object.keys(suite.contenders).filter((name) => suite.contenders[name]?.role !== 'ours');
   const usable = earlier.contenders.filter(({ name, library, version, status, rounds }) => {
     const isSame = library === null || version === versionOf(library);
@@ -95,4 +100,9 @@ function pairOne(
   );
   if (reference === undefined && others.length > 0) return 'nobody to measure it by is the same in both runs';
   return { earlier, reference: reference?.name, control: control?.name };
+}
+
+/** Whether a goal is of this one, and can be judged without another. */
+function isHeldAlone({ contender, atMost, atLeast }: Goal, ours: string): boolean {
+  return (contender ?? ours) === ours && typeof (atMost ?? atLeast) === 'number';
 }

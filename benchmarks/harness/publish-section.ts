@@ -5,6 +5,8 @@ import type { ContenderResult, GoalResult, Results, SuiteResult } from './result
 export const BEGIN = '<!-- performance:begin -->';
 export const END = '<!-- performance:end -->';
 
+const WRITTEN = '<!-- Written by pnpm bench:publish from benchmarks/results/latest.json. -->';
+
 /**
  * Puts the section between the two comments, in place of what was there.
  *
@@ -32,7 +34,7 @@ export function renderSection({ mode, suites }: Results): string {
   const count = (...some: readonly GoalResult['status'][]): number =>
     statuses.filter((status) => some.includes(status)).length;
   return [
-    '<!-- Written by pnpm bench:publish from benchmarks/results/latest.json. -->',
+    WRITTEN,
     '',
     '## Performance',
     '',
@@ -44,14 +46,31 @@ export function renderSection({ mode, suites }: Results): string {
     ...packages.flatMap((name) => [
       `**${name}**`,
       '',
-      '| case | hotpath | best peer | limit | goal |',
-      '|---|---|---|---|---|',
-      ...suites.filter((suite) => suite.package === name).flatMap(renderRows),
+      ...renderTable(suites.filter((suite) => suite.package === name)),
       '',
     ]),
   ]
     .join('\n')
     .trimEnd();
+}
+
+/**
+ * The results of one package as Markdown, for its own README.
+ *
+ * @throws RangeError for results of a quick run.
+ */
+export function renderPackageSection({ mode, suites }: Results, owner: string): string {
+  if (mode === 'quick') throw new RangeError('a quick run is too short to publish');
+  const own = suites.filter((suite) => suite.package === owner);
+  return [WRITTEN, '', ...describeConditions(own), '', ...renderTable(own)].join('\n');
+}
+
+function renderTable(suites: readonly SuiteResult[]): string[] {
+  return [
+    '| case | hotpath | best peer | limit | goal |',
+    '|---|---|---|---|---|',
+    ...suites.flatMap(renderRows),
+  ];
 }
 
 /** When and where, a line for each machine. */

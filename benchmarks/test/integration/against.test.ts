@@ -98,7 +98,4 @@ test('a fault suite is held against its goals, twice when they are not met', asy
   const missed = await against(wrong, figures);
   expect(missed.output).toContain('REGRESSION: not met: errors at most 1');
   expect(missed.isGood).toBe(false);
-  const none = await against(await found('fault-freeze', quick), figures);
-  expect(none.output).toContain('CANNOT JUDGE: a fault suite is held against its goals');
-  expect(none.isGood).toBe(false);
 });

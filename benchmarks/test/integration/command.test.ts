@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type NodeProcess, spawnNode } from '@hotpath/testkit';
 import { Ajv } from 'ajv';
@@ -156,20 +156,39 @@ test('a run that is stopped keeps the suites that it had measured whole', async 
   expect(measured.length).toBeLessThan(4);
 });
 
-test('publishing writes the section of a README, and a check finds one that differs', async () => {
-  const readme = join(folder, 'README.md');
-  writeFileSync(readme, '# A\n\n<!-- performance:begin -->\n<!-- performance:end -->\n\nrest\n');
+test('publishing writes the marked sections of READMEs, and a check finds one that differs', async () => {
+  const root = join(folder, 'root');
+  const marked = '# A\n\n<!-- performance:begin -->\n<!-- performance:end -->\n\nrest\n';
+  const texts = {
+    'README.md': marked,
+    'packages/core/README.md': marked,
+    'packages/http/README.md': '# Unmarked\n',
+  };
+  for (const [path, text] of Object.entries(texts)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  const read = (path: string): string => readFileSync(join(root, path), 'utf8');
   const publish = async (...args: string[]) => {
-    const child = spawnNode(join(benchmarksFolder, 'publish.ts'), [
-      ...['--readme', readme, '--results', latest],
-      ...args,
-    ]);
+    const options = ['--root', root, '--results', latest];
+    const child = spawnNode(join(benchmarksFolder, 'publish.ts'), [...options, ...args]);
     return { ...(await child.exited), output: child.stderr };
   };
-  expect(await publish('--check')).toMatchObject({ code: 1, output: expect.stringContaining('differs') });
+  expect(await publish('--check')).toMatchObject({ code: 1, output: expect.stringContaining('differ') });
+  expect(read('README.md')).toBe(marked);
   expect(await publish()).toMatchObject({ code: 0 });
-  expect(readFileSync(readme, 'utf8')).toContain('A timeout of 30 s that is armed and disarmed |');
+  for (const path of ['README.md', 'packages/core/README.md']) {
+    expect(read(path)).toContain('A timeout of 30 s that is armed and disarmed |');
+  }
+  expect(read('packages/core/README.md')).not.toContain('Fastify');
+  expect(read('packages/http/README.md')).toBe('# Unmarked\n');
   expect(await publish('--check')).toMatchObject({ code: 0 });
-  writeFileSync(readme, readFileSync(readme, 'utf8').replace('| core |', '| core! |').replace(' ns', ' ns!'));
-  expect(await publish('--check')).toMatchObject({ code: 1 });
+  writeFileSync(
+    join(root, 'packages/core/README.md'),
+    read('packages/core/README.md').replace(' ns', ' ns!'),
+  );
+  expect(await publish('--check')).toMatchObject({
+    code: 1,
+    output: expect.stringMatching(/core\/README\.md; run pnpm bench:publish/),
+  });
 });

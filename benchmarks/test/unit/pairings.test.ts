@@ -59,9 +59,32 @@ test('a library of another version is nobody to be measured by', () => {
 });
 
 test('a fault suite needs nobody to be measured by', () => {
-  const fault = found({ kind: 'fault', server: 'none', script: 'kill', servers: { none: null } } as never);
+  const goals = [{ figure: 'errors', atMost: 0 }];
+  const fault = found({
+    kind: 'fault',
+    server: 'none',
+    script: 'kill',
+    servers: { none: null },
+    goals,
+  } as never);
   const earlier = earlierOf([us], { figure: 'longestStallMs' });
   expect(pair([fault], earlier, []).pairings).toMatchObject([{ ours: 'us', reference: undefined }]);
+});
+
+test('a fault suite without goals of its own can not be judged', () => {
+  const earlier = earlierOf([us], { figure: 'longestStallMs' });
+  for (const goals of [[], [{ figure: 'errors', atMost: { of: 'them' } }]]) {
+    const fault = found({
+      kind: 'fault',
+      server: 'none',
+      script: 'kill',
+      servers: { none: null },
+      goals,
+    } as never);
+    expect(reasonsOf(fault, earlier)).toEqual([
+      'core/thing: us: a fault suite is held against its goals, and it has none',
+    ]);
+  }
 });
 
 test('ours alone is compared with itself', () => {
