@@ -1,8 +1,9 @@
 import { build } from '../build.ts';
 import { ensureSystemServers } from '../system-servers.ts';
+import { ensureValkey } from '../system-valkey.ts';
 import { runTests } from '../tests.ts';
 
-const missing = ensureSystemServers();
+const missing = [...ensureSystemServers(), ...(ensureValkey() ? [] : ['Valkey'])];
 if (missing.length > 0) {
   console.error(`hotpath: install ${missing.join(', ')} to run the system tests`);
   process.exit(1);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ServerError } from './errors.ts';
 import { redisCommand } from './internal/redis-command.ts';
-import { launchRedis, type RedisServer, startRedis } from './redis.ts';
+import { launchRedis, type RedisServer, type StartRedisOptions, startRedis } from './redis.ts';
 
 /** Three Redis masters that share all slots. */
 export interface RedisCluster extends AsyncDisposable {
@@ -28,9 +28,11 @@ const READY_TIMEOUT_MS = 30_000;
  *
  * @throws ServerError as {@link startRedis} does.
  */
-export async function startRedisCluster(): Promise<RedisCluster> {
+export async function startRedisCluster(
+  options: Pick<StartRedisOptions, 'command'> = {},
+): Promise<RedisCluster> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
-  const nodes = await Promise.all(Array.from({ length: NODES }, () => startRedis({ args })));
+  const nodes = await Promise.all(Array.from({ length: NODES }, () => startRedis({ ...options, args })));
   const dispose = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
   };

@@ -13,6 +13,8 @@ export interface StartRedisOptions {
   readonly port?: number;
   /** More arguments for the server, such as `['--save', '60', '1']`; they win over ours. */
   readonly args?: readonly string[];
+  /** The server's program. Default: `redis-server`, or else `valkey-server`, from the PATH. */
+  readonly command?: string;
   /** Where it keeps its data; made when missing, never removed. Default: a private folder, removed at the end. */
   readonly directory?: string;
 }
@@ -58,10 +60,10 @@ export function startRedis(options: StartRedisOptions = {}): Promise<RedisServer
 
 /** {@link startRedis} with all of its arguments made by the caller. */
 export async function launchRedis(
-  options: Pick<StartRedisOptions, 'port' | 'directory'>,
+  options: Pick<StartRedisOptions, 'port' | 'directory' | 'command'>,
   argsFor: (port: number, directory: string) => readonly string[],
 ): Promise<RedisServer> {
-  const command = findRedis();
+  const command = options.command ?? findRedis();
   const privateFolder = makePrivateFolder('hotpath-redis-');
   const directory = options.directory ?? privateFolder;
   await mkdir(directory, { recursive: true });

@@ -27,6 +27,8 @@ export interface LinkOptions {
 /** The link is down or was lost: never shown to callers. */
 export class LinkLost extends Error {}
 
+/** What a timer may be late, which a caller must not wait for as well. */
+const TIMER_SLACK_MS = 2;
 const PROBE_MS = 100;
 const LONGEST_PROBE_MS = 400;
 /** A connection that is silent, or not ready, for this long is dropped and made anew. */
@@ -154,7 +156,10 @@ export class Link {
       const operation = new Operation(clock.now(), resolve, reject);
       this.#inFlight.add(operation);
       counters.l2Commands++;
-      operation.timer = clock.setTimeout(() => this.#onLate(operation, false), softDeadlineMs);
+      operation.timer = clock.setTimeout(
+        () => this.#onLate(operation, false),
+        Math.max(softDeadlineMs - TIMER_SLACK_MS, softDeadlineMs / 2),
+      );
       this.connection.callBuffer(command, ...args).then(
         (reply) => {
           if (!this.#finish(operation)) return;
