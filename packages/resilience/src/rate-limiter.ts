@@ -1,4 +1,4 @@
-import { createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
+import { createTimerWheel, describe, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { type Admission, Gcra } from './internal/gcra.ts';
@@ -62,6 +62,11 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
   }
 
   acquire(options: AcquireOptions = {}): Promise<Admission> {
+    if (typeof options !== 'object' || options === null) {
+      return Promise.reject(
+        new TypeError(`rateLimiter: acquire takes an object of options, got ${describe(options)}`),
+      );
+    }
     const {
       key,
       cost = 1,

@@ -1,10 +1,21 @@
-import type { AbortedError, RejectedError, TimeoutError, UnavailableError } from '@hotpath/core';
+import type {
+  AbortedError,
+  RejectedError,
+  TimeoutError,
+  UnavailableError,
+  UpstreamError,
+} from '@hotpath/core';
 import type { Cluster, Redis } from 'ioredis';
 import { describe, expectTypeOf, it } from 'vitest';
 import {
+  adaptiveLimit,
   bulkhead,
+  chaos,
   circuitBreaker,
+  type FallbackPolicy,
   fallback,
+  hedge,
+  loadShed,
   type Outcome,
   type PolicyError,
   pipeline,
@@ -12,7 +23,7 @@ import {
   retry,
   timeout,
 } from '../../src/index.ts';
-import type { RedisScriptPort } from '../../src/redis.ts';
+import type { RedisRateLimiter, RedisScriptPort } from '../../src/redis.ts';
 
 describe('types', () => {
   it('a pipeline’s errors are the union of its policies’', () => {
@@ -23,6 +34,45 @@ describe('types', () => {
       | RejectedError<'HOTPATH_BULKHEAD_FULL' | 'HOTPATH_BULKHEAD_WAIT'>
       | TimeoutError<'HOTPATH_TIMEOUT'>
     >();
+  });
+
+  it('each policy names how it may end a call, and a pipeline of all has them all', () => {
+    type Closed = AbortedError<'HOTPATH_CLOSED'>;
+    expectTypeOf<PolicyError<ReturnType<typeof loadShed>>>().toEqualTypeOf<
+      RejectedError<'HOTPATH_LOAD_SHED'> | Closed
+    >();
+    type Limited = RejectedError<'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL'> | Closed;
+    expectTypeOf<PolicyError<ReturnType<typeof rateLimiter>>>().toEqualTypeOf<Limited>();
+    expectTypeOf<PolicyError<RedisRateLimiter>>().toEqualTypeOf<Limited>();
+    expectTypeOf<PolicyError<ReturnType<typeof adaptiveLimit>>>().toEqualTypeOf<
+      RejectedError<'HOTPATH_CONCURRENCY_LIMITED'> | Closed
+    >();
+    expectTypeOf<PolicyError<ReturnType<typeof chaos>>>().toEqualTypeOf<
+      UpstreamError<'HOTPATH_CHAOS'> | Closed
+    >();
+    expectTypeOf<PolicyError<ReturnType<typeof retry>>>().toEqualTypeOf<Closed>();
+    expectTypeOf<PolicyError<ReturnType<typeof hedge>>>().toEqualTypeOf<Closed>();
+    expectTypeOf<PolicyError<FallbackPolicy<string>>>().toEqualTypeOf<Closed>();
+    const all = () => pipeline(loadShed(), rateLimiter({ limit: 1 }), hedge(), adaptiveLimit(), chaos());
+    expectTypeOf<PolicyError<ReturnType<typeof all>>>().toEqualTypeOf<
+      | RejectedError<'HOTPATH_LOAD_SHED'>
+      | Limited
+      | RejectedError<'HOTPATH_CONCURRENCY_LIMITED'>
+      | UpstreamError<'HOTPATH_CHAOS'>
+    >();
+  });
+
+  it('what is refused has the code of one of the policies, and what failed may be anything', async () => {
+    const outcome = await pipeline(circuitBreaker(), timeout(5)).executeOutcome(() => 1);
+    if (outcome.status === 'rejected') {
+      expectTypeOf(outcome.error.code).toEqualTypeOf<
+        'HOTPATH_CIRCUIT_OPEN' | 'HOTPATH_CIRCUIT_ISOLATED' | 'HOTPATH_TIMEOUT' | 'HOTPATH_CLOSED'
+      >();
+    } else if (outcome.status === 'failed') {
+      expectTypeOf(outcome.error).toEqualTypeOf<unknown>();
+    } else {
+      expectTypeOf(outcome.value).toEqualTypeOf<number>();
+    }
   });
 
   it('an outcome has the value, or a policy’s error, or anything', () => {

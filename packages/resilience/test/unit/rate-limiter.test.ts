@@ -258,6 +258,8 @@ describe('acquire', () => {
   });
 
   it.each([
+    [null as never, 'an object of options'],
+    ['key' as never, 'an object of options'],
     [{ deadlineMs: '5' as never }, "'deadlineMs'"],
     [{ deadlineMs: Number.NaN }, "'deadlineMs'"],
     [{ deadlineMs: -1 }, "'deadlineMs'"],
