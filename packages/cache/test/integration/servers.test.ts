@@ -1,4 +1,6 @@
 import diagnostics from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { type RedisServer, startFaultProxy, startRedis } from '@hotpath/testkit';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -206,6 +208,29 @@ describe('a user who may not do all that the cache needs', () => {
     await caches.client().call('ACL', 'SETUSER', 'changed', '>after');
     await until(() => cache.state === 'up');
   });
+});
+
+test('the connections of the cache are encrypted where the client is, and refuse a server they do not trust', async () => {
+  const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+  const free = await startFaultProxy({ port: server.port });
+  await free.close();
+  const redis = caches.client();
+  const files = ['tls-cert-file', 'cert.pem', 'tls-key-file', 'key.pem', 'tls-ca-cert-file', 'cert.pem'];
+  const settings = files.map((word) => (word.endsWith('.pem') ? fixture(word) : word));
+  await redis.call('CONFIG', 'SET', ...settings, 'tls-auth-clients', 'no', 'tls-port', String(free.port));
+  const encrypted = {
+    port: free.port,
+    tls: { ca: readFileSync(fixture('cert.pem')), servername: 'localhost' },
+  };
+  const [a, b] = [await caches.openUp({}, encrypted), await caches.openUp()];
+  expect(await a.set('a', 1)).toEqual({ confirmed: true });
+  expect(await b.get('a')).toBe(1);
+  await b.delete('a');
+  await until(async () => (await a.get('a')) === undefined);
+  const distrustful = caches.open({}, { port: free.port, tls: { servername: 'localhost' } });
+  expect(await distrustful.ready({ timeoutMs: 300 })).toBe('degraded');
+  expect(distrustful.stats().stateReason).toMatch(/certificate/);
+  expect(await distrustful.getOrSet('a', async () => 'alone')).toBe('alone');
 });
 
 test('a client that its owner closes does not take the cache with it', async () => {
