@@ -186,6 +186,31 @@ describe('a user who may not do all that the cache needs', () => {
     });
   }
 
+  test('but all that the README names lacks nothing', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const [, block] = /needs these rights[^`]*`[^`]*`[^`]*```\n([^`]*)```/.exec(readme) ?? [];
+    const rules = (block ?? '').replaceAll('namespace', 'tested').trim().split(/\s+/);
+    expect(rules.length).toBeGreaterThan(20);
+    await caches.client().call('ACL', 'SETUSER', 'frugal', 'reset', 'on', '>secret', ...rules);
+    const [a, b] = [
+      await caches.openUp({}, { username: 'frugal', password: 'secret' }),
+      await caches.openUp({}, { username: 'frugal', password: 'secret' }),
+    ];
+    expect(await a.getOrSet('a', () => 1)).toBe(1);
+    await until(() => a.stats().l2.fills === 1);
+    expect(await b.get('a')).toBe(1);
+    expect(await a.set('b', 1, { tags: ['tag'], ttlMs: 300, staleMs: 10_000 })).toEqual({ confirmed: true });
+    await sleep(310);
+    expect(await b.getOrSet('b', () => 2)).toBe(1);
+    await until(async () => (await b.get('b')) === 2);
+    for (const change of [() => a.delete('a'), () => a.invalidateTags('tag'), () => a.clear()]) {
+      expect(await change()).toEqual({ confirmed: true });
+    }
+    await sleep(300);
+    expect([a.state, b.state]).toEqual(['up', 'up']);
+    expect(a.stats().l2.errors + b.stats().l2.errors).toBe(0);
+  });
+
   test('and may not subscribe shares values, keeps none longer than the bound, and sees no error', async () => {
     const rules = ['+@all', '~*', '&*', '-subscribe'];
     await caches.client().call('ACL', 'SETUSER', 'deaf', 'on', '>secret', ...rules);
