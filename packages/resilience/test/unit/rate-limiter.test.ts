@@ -211,6 +211,20 @@ describe('acquire', () => {
     expect(order).toEqual(['urgent', 'first', 'last']);
   });
 
+  it('reckons only with those who still wait', async () => {
+    const { clock, limiter } = setUp();
+    limiter.tryAcquire();
+    const controller = new AbortController();
+    const left = limiter.acquire({ signal: controller.signal });
+    const first = limiter.acquire();
+    controller.abort('gone');
+    await expect(left).rejects.toBe('gone');
+    const second = limiter.acquire({ deadlineMs: 200 });
+    await clock.advance(200);
+    expect(await first).toMatchObject({ allowed: true });
+    expect(await second).toMatchObject({ allowed: true });
+  });
+
   it('admits whom a slow, obvious queue admits, at the same times', async () => {
     const request = fc.record({
       cost: fc.integer({ min: 1, max: 4 }),
