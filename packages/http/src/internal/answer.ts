@@ -6,6 +6,7 @@ import { BadEncoding, decompress } from './decompress.ts';
 import { TooLarge, toFailure } from './failure.ts';
 import { followRedirect, isRedirect } from './redirect-step.ts';
 import { retryAfterMs } from './retry-after.ts';
+import { retryOrFail } from './retrying.ts';
 
 function isAccepted({ spec }: Call, status: number): boolean {
   return spec.acceptStatus === undefined ? status < 400 : spec.acceptStatus(status);
@@ -68,7 +69,7 @@ function finish(call: Call, attempt: Attempt, bytes: Buffer, accepted: boolean):
   if (!accepted || decode === undefined) {
     const waitMs = retryAfterMs(attempt.responseHeaders, call.engine.clock.wallTime());
     const error = statusError(call, attempt, bytes, waitMs);
-    call.retryOrFail(error, !accepted && retry?.statuses.has(attempt.status) === true, waitMs);
+    retryOrFail(call, error, !accepted && retry?.statuses.has(attempt.status) === true, waitMs);
     return;
   }
   let value: unknown;

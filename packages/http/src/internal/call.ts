@@ -1,6 +1,6 @@
 import { type Milliseconds, WheelTimer } from '@hotpath/core';
 import type { HttpErrorDetails } from '../errors.ts';
-import { replayChannel, requestChannel, retryChannel } from '../telemetry.ts';
+import { replayChannel, requestChannel } from '../telemetry.ts';
 import { isWhole, takeAnswer } from './answer.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
@@ -15,6 +15,7 @@ import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
 import { replayReason } from './replay.ts';
+import { retryOrFail } from './retrying.ts';
 import { joinPath, redactUrl } from './target.ts';
 
 /** How often a request may be sent again because nobody had begun to process it. */
@@ -225,37 +226,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     const failure = toFailure(raw, this.details(attempt));
     if (this.rival !== undefined && !isWorthTaking(this, attempt, false)) return;
     this.conclude(attempt, failure.countsAgainstOrigin ? 'failure' : 'ignored');
-    this.retryOrFail(failure.error, failure.isTransient, undefined);
-  }
-
-  /** After a failed try: pauses and tries again where that is allowed and can still be in time, else fails. */
-  retryOrFail(error: Error, isTransient: boolean, retryAfterMs: Milliseconds | undefined): void {
-    const { retry, isIdempotent, isReplayable } = this.spec;
-    if (
-      !isTransient ||
-      retry === undefined ||
-      !isIdempotent ||
-      !isReplayable ||
-      this.attempts >= retry.attempts
-    ) {
-      this.fail(error);
-      return;
-    }
-    const { clock, random } = this.engine.options;
-    const backoffMs = random() * Math.min(retry.maxMs, retry.baseMs * 2 ** (this.attempts - 1));
-    const pauseMs = Math.max(backoffMs, retryAfterMs ?? 0);
-    // With a budget that is spent, or too little time, the caller is better off knowing now.
-    const isInTime = clock.now() + pauseMs < this.deadlineMs;
-    if (!isInTime || !this.origin.budget.tryReserve()) {
-      this.fail(error);
-      return;
-    }
-    this.origin.retries++;
-    if (retryChannel.hasSubscribers) {
-      const { method, attempts, origin } = this;
-      retryChannel.publish({ method, origin: origin.key, attempt: attempts, error, pauseMs });
-    }
-    this.pause(pauseMs, () => this.next());
+    retryOrFail(this, failure.error, failure.isTransient, undefined);
   }
 
   /** Goes elsewhere, as a redirect asks. */
