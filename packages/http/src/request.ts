@@ -5,7 +5,7 @@ import type { HeaderInput } from './internal/headers.ts';
 
 export type { HeaderInput } from './internal/headers.ts';
 
-/** Request methods; any other token is allowed too. */
+/** Request methods, in either case; any other token but CONNECT is allowed too. */
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | (string & {});
 
 /** A body to send. Streams and iterables can be sent only once, so such a request is never tried again. */
@@ -40,19 +40,19 @@ export interface HttpRequestOptions {
   readonly priority?: number;
   /** Sent as `Idempotency-Key`; makes a POST or PATCH safe to send again. */
   readonly idempotencyKey?: string;
-  /** `false`: one try only. Default: the client's. */
+  /** `false`: one try only; `true`: also where the client has retries off, with their defaults. Default: the client's. */
   readonly retry?: boolean;
   /** Which statuses are no failure. Default: those below 400. */
   readonly acceptStatus?: (status: number) => boolean;
   /** Whether identical GETs in flight share one exchange. Default: the client's. */
   readonly coalesce?: boolean;
-  /** Whether a second try may start beside a slow first. Default: the client's. */
+  /** Whether a second try may start beside a slow first; where the client has it off, with the defaults. Default: the client's. */
   readonly hedge?: boolean;
-  /** Whether redirects are followed. Default: the client's. */
+  /** Whether redirects are followed; where the client has it off, with the defaults. Default: the client's. */
   readonly redirect?: boolean;
   /** Default: the client's `traceContext()`. */
   readonly trace?: TraceContext | undefined;
-  /** The largest body to accept, in bytes, also after decompression. Default: the client's. */
+  /** The largest body to accept, in bytes, also after decompression. Default: the client's; none for `stream` and `events`. */
   readonly maxResponseBytes?: number;
 }
 
@@ -67,7 +67,7 @@ export interface HttpJsonOptions<Schema extends StandardSchemaV1 | undefined = S
 export interface HttpRequest extends HttpRequestOptions {
   /** Default `GET`. */
   readonly method?: HttpMethod;
-  /** Absolute, or relative to the client's `baseUrl`. */
+  /** Absolute and without credentials, or relative to the client's `baseUrl`. */
   readonly url: string | URL;
 }
 

@@ -68,6 +68,18 @@ describe('connections', () => {
     expect(client.stats().connections.open).toBe(0);
   });
 
+  it('leaves an idle connection to the server before the time is over that the server announces', async () => {
+    await using server = await startHttp((request, response) => {
+      response.setHeader('keep-alive', 'timeout=1');
+      echo(request, response);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    await client.getJson('/');
+    const startMs = performance.now();
+    await until(() => client.stats().connections.open === 0);
+    expect(performance.now() - startMs).toBeLessThan(950);
+  });
+
   it('closes a connection that was made for a request that went elsewhere, after keepAliveMs', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({ baseUrl: server.url, keepAliveMs: 80 });

@@ -128,6 +128,26 @@ describe('HTTP/2', () => {
     expect(client.stats().origins[server.url]?.replays).toBeGreaterThanOrEqual(5);
   });
 
+  it('sends what a GOAWAY of a server in trouble left unprocessed elsewhere, and nothing else', async () => {
+    const sessions: Http2Session[] = [];
+    const processed: string[] = [];
+    await using server = await startH2c((http) => {
+      http.on('session', (session) => sessions.push(session));
+      http.on('stream', (stream, headers) => {
+        if (stream.session !== sessions[0]) {
+          processed.push(String(headers[':path']));
+          answer(stream);
+        } else if (stream.id === 3) sessions[0]!.goaway(constants.NGHTTP2_INTERNAL_ERROR, 1);
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    const first = failureOf(client.post('/first'));
+    await until(() => client.stats().origins[server.url]?.inFlight === 1);
+    expect((await client.post('/second')).status).toBe(200);
+    expect((await first).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+    expect(processed).toEqual(['/second']);
+  });
+
   it('lets what was under way end when the server says goodbye', async () => {
     await using server = await startH2c((http) => {
       http.on('stream', (stream, headers) => {
@@ -236,7 +256,14 @@ describe('HTTP/2', () => {
     await using server = await startH2c((http) => http.on('stream', (stream) => answer(stream)));
     await using proxy = await startFaultProxy({ port: server.port });
     const baseUrl = `http://127.0.0.1:${proxy.port}`;
-    await using client = createHttpClient({ baseUrl, http2: [baseUrl], retry: false, timeoutMs: 500 });
+    await using client = createHttpClient({
+      baseUrl,
+      http2: [baseUrl],
+      retry: false,
+      timeoutMs: 500,
+      // Not for being idle.
+      keepAliveMs: 60_000,
+    });
     await client.get('/');
     await proxy.setFault({ kind: 'blackHole' });
     expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_TIMEOUT');
@@ -253,6 +280,7 @@ describe('HTTP/2', () => {
       });
     });
     await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+    await client.get('/');
     expect((await failureOf(client.get('/hang', { timeoutMs: 30 }))).code).toBe('HOTPATH_HTTP_TIMEOUT');
     await new Promise((resolve) => setTimeout(resolve, 2_200));
     expect((await client.get('/')).status).toBe(200);

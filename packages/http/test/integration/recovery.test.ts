@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { startFaultProxy } from '@hotpath/testkit';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient } from '../../src/index.ts';
@@ -84,6 +85,16 @@ describe('stale connections', () => {
     await client.get('/');
     expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
     expect(requests).toBe(3);
+  });
+
+  it('does not meet another dead connection of the same age', async () => {
+    await using server = await dyingServer((socket) => socket.destroy());
+    await using client = createHttpClient({ baseUrl: server.url, retry: false });
+    await Promise.all([1, 2, 3].map(() => client.get('/')));
+    expect(server.accepted).toBe(3);
+    expect((await client.get('/')).status).toBe(200);
+    expect(server.accepted).toBe(4);
+    expect(client.stats().origins[server.url]).toMatchObject({ replays: 1, failures: 0 });
   });
 
   it('shows callers nothing of a server that closes idle connections under steady load', async () => {
@@ -184,6 +195,27 @@ describe('retries', () => {
     }
     expect((await failureOf(client.put('/', { body: body() }))).status).toBe(503);
     expect(seen).toEqual(['PUT']);
+  });
+
+  it('pauses for a random part of a span that doubles up to its end', async () => {
+    const { server } = await failing(503, 503, 503, 503);
+    await using _ = server;
+    const pauses: number[] = [];
+    const listen = (event: unknown): void => {
+      pauses.push((event as { pauseMs: number }).pauseMs);
+    };
+    subscribe('hotpath:http:retry', listen);
+    try {
+      await using client = createHttpClient({
+        baseUrl: server.url,
+        random: () => 0.25,
+        retry: { attempts: 5, baseMs: 4, maxMs: 12 },
+      });
+      expect((await client.get('/')).attempts).toBe(5);
+    } finally {
+      unsubscribe('hotpath:http:retry', listen);
+    }
+    expect(pauses).toEqual([1, 2, 3, 3]);
   });
 
   it('waits as long as Retry-After says, never less', async () => {

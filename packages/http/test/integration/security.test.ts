@@ -1,7 +1,20 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { createTimerWheel, systemClock } from '@hotpath/core';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient, type HttpClientOptions } from '../../src/index.ts';
-import { type Echo, echo, failureOf, startHttp, startHttps, startTcp, tls } from '../support/servers.ts';
+import { AddressBook } from '../../src/internal/address-book.ts';
+import { Dialer } from '../../src/internal/dialer.ts';
+import { OriginPool } from '../../src/internal/origin-pool.ts';
+import {
+  type Echo,
+  echo,
+  failureOf,
+  startHttp,
+  startHttps,
+  startTcp,
+  tls,
+  until,
+} from '../support/servers.ts';
 
 describe('redirects', () => {
   const secrets = { 'x-api-key': 'secret', authorization: 'Bearer secret', cookie: 'a=b', 'x-public': 'yes' };
@@ -133,6 +146,36 @@ describe('the guard against requests to the inside', () => {
     expect((await failureOf(local.get('http://localhost/'))).code).toBe('HOTPATH_HTTP_ADDRESS_REFUSED');
   });
 
+  it('looks at the connected peer too, whatever was looked up', async () => {
+    await using server = await startHttp(echo);
+    const seen: string[][] = [];
+    const dialer = new Dialer({
+      connectTimeoutMs: 5_000,
+      tls: {},
+      addresses: new AddressBook({
+        ttlMs: 1_000,
+        maxHosts: 10,
+        clock: systemClock,
+        resolve: (_host, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]),
+      }),
+      vet: (addresses) => {
+        seen.push(addresses.map(({ address }) => address));
+        if (seen.length === 2) throw new Error('not this peer');
+      },
+      speaksHttp2: () => false,
+      wheel: createTimerWheel(),
+      wrap: () => {
+        throw new Error('it was handed on');
+      },
+    });
+    const error = await new Promise<unknown>((resolve) => {
+      dialer.dial(new OriginPool(new URL(`http://a.test:${server.port}`)), resolve);
+    });
+    expect((error as Error).message).toBe('not this peer');
+    expect(seen).toEqual([['127.0.0.1'], ['127.0.0.1']]);
+    await until(() => server.sockets.size === 0);
+  });
+
   it('lets through what is allowed, but not what is denied', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({
@@ -150,7 +193,9 @@ describe('size caps and encodings', () => {
   it('refuse a body that says it is too large, and one that does not say', async () => {
     await using server = await startHttp((request, response) => {
       if (request.url === '/says') response.setHeader('content-length', 2_000);
-      response.end('x'.repeat(2_000));
+      // In two pieces: node would say the length of one.
+      response.write('x'.repeat(900));
+      response.end('x'.repeat(1_100));
     });
     await using client = createHttpClient({ baseUrl: server.url, maxResponseBytes: 1_000 });
     for (const path of ['/says', '/does-not']) {

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient } from '../../src/index.ts';
 import { type Echo, echo, failureOf, startHttp, startTcp, until } from '../support/servers.ts';
@@ -189,8 +190,18 @@ describe('several base URLs', () => {
     await using one = await startHttp(broken);
     await using two = await startHttp(broken);
     await using client = createHttpClient({ baseUrl: [one.url, two.url], breaker: false });
-    for (let index = 0; index < 50; index++) expect((await failureOf(client.get('/'))).status).toBe(500);
+    let ejections = 0;
+    const listen = (): void => {
+      ejections++;
+    };
+    subscribe('hotpath:http:eject', listen);
+    try {
+      for (let index = 0; index < 50; index++) expect((await failureOf(client.get('/'))).status).toBe(500);
+    } finally {
+      unsubscribe('hotpath:http:eject', listen);
+    }
     expect(requests).toBe(50);
+    expect(ejections).toBe(1);
   });
 
   it('prefers the less busy one', async () => {
