@@ -59,16 +59,16 @@ export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
     case 'fault':
       return {
         ...timing,
-        warmupMs: isQuick ? 100 : 700,
-        durationMs: isQuick ? 200 : 1_000,
+        warmupMs: isQuick ? 100 : 500,
+        durationMs: isQuick ? 200 : 800,
         outageMs: isQuick ? 500 : (suite.outageMs ?? 4_000),
-        afterMs: isQuick ? 900 : 2_500,
+        afterMs: isQuick ? 900 : 2_000,
       };
   }
 }
 
 /** To start a process and its libraries, to check, to count bytes, and to end. */
-const AROUND_MS = { micro: 500, throughput: 500, scenario: 1_500, fault: 700 } as const;
+const AROUND_MS = { micro: 350, throughput: 550, scenario: 1_500, fault: 700 } as const;
 const AROUND_QUICK_MS = { micro: 150, throughput: 250, scenario: 500, fault: 300 } as const;
 
 /** About how long one process of a suite takes, for the time left. */
