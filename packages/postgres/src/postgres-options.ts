@@ -5,7 +5,7 @@ import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from '
 /** What `createPostgres` takes. Absent means default; `0` is a value. */
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. Default: pg's own, from the `PG…` variables. */
-  readonly connectionString?: string;
+  readonly connectionString?: string | undefined;
   /** More of pg's connection settings (`host`, `ssl`, `password` as a function, `types`, …). */
   readonly client?: Omit<pg.ClientConfig, 'connectionString'>;
   readonly pool?: PoolOptions;
@@ -20,7 +20,7 @@ export interface PostgresOptions {
   /** Says that connections share sessions by transaction (PgBouncer): nothing is kept prepared. */
   readonly pooler?: 'transaction';
   /** A way to the server that is not through the pooler, for `listen` and `indexes`. Default: `connectionString`. */
-  readonly directConnectionString?: string;
+  readonly directConnectionString?: string | undefined;
   /** Connection strings of servers that follow this one, for `readonly`. */
   readonly replicas?: readonly string[];
   /** How far a replica may be behind to be read from. Default 1,000. */

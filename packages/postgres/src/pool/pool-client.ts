@@ -91,7 +91,7 @@ class ClientQuery implements StatementOwner {
   }
 
   onResult(exchange: StatementExchange): void {
-    this.callback?.(null, exchange.result());
+    this.#call(null, exchange.result());
   }
 
   onFailure(error: Error, exchange: StatementExchange): void {
@@ -104,6 +104,17 @@ class ClientQuery implements StatementOwner {
         return;
       }
     }
-    this.callback?.(error);
+    this.#call(error);
+  }
+
+  /** As pg does it: what a callback throws is nobody's but the process's, and the answer is read on. */
+  #call(error: Error | null, result?: unknown): void {
+    try {
+      this.callback?.(error, result);
+    } catch (thrown) {
+      process.nextTick(() => {
+        throw thrown;
+      });
+    }
   }
 }

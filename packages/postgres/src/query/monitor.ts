@@ -80,7 +80,7 @@ export class SlowQueryWatch implements QueryObserver {
 
 const MOST_SITES = 1_000;
 const ownFrame =
-  /[\\/](?:packages[\\/]postgres[\\/]src|@hotpath[\\/]postgres|node_modules|node:internal)[\\/]|node:internal/;
+  /[\\/](?:packages[\\/]postgres[\\/](?:src|dist)|@hotpath[\\/]postgres|node_modules|node:internal)[\\/]|node:internal/;
 
 /** Counts runs of one query text by one call site; for development, since it makes a stack for each query. */
 export class NPlusOneDetector {
@@ -94,7 +94,7 @@ export class NPlusOneDetector {
   }
 
   note(text: string): void {
-    const site = siteOf(new Error().stack);
+    const site = siteOf(stackOf());
     const key = `${site}\n${text}`;
     const now = this.#now();
     const { threshold, windowMs } = this.#options;
@@ -111,6 +111,17 @@ export class NPlusOneDetector {
       nPlusOneChannel.publish({ text, site, count: seen.count, withinMs: now - seen.sinceMs });
     }
   }
+}
+
+/** Deep enough for a query builder's own frames. */
+const FRAMES = 60;
+
+function stackOf(): string | undefined {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = FRAMES;
+  const { stack } = new Error();
+  Error.stackTraceLimit = limit;
+  return stack;
 }
 
 function siteOf(stack: string | undefined): string {

@@ -1,14 +1,11 @@
-import { chmodSync, chownSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { isHotpathError } from '@hotpath/core';
-import { startFaultProxy, startPostgres } from '@hotpath/testkit';
+import { startFaultProxy } from '@hotpath/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ListenGap, Postgres } from '../../src/index.ts';
 import { createPostgres } from '../../src/index.ts';
 import { startDatabase, type TestDatabase } from './database.ts';
+import { PRIMARY_SETTINGS, startReplica } from './replica.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const DEADLINE_MS = 1_500;
@@ -195,44 +192,11 @@ describe('replicas', () => {
   it('are read while they are close enough behind, after a write only when they have seen it, and left when they fail', {
     timeout: 90_000,
   }, async () => {
-    test = await startDatabase({
-      wal_level: 'replica',
-      max_wal_senders: 4,
-      hot_standby: 'on',
-      archive_mode: 'off',
-    });
+    test = await startDatabase(PRIMARY_SETTINGS);
     await test.db.query(
       "create table seen (id int); create or replace function where_am_i() returns text language sql stable as $$ select case when pg_is_in_recovery() then 'replica' else 'primary' end $$",
     );
-    // A base backup by hand: the embedded server brings no pg_basebackup.
-    const directory = join(tmpdir(), `hotpath-replica-${process.pid}`);
-    const client = test.connect({ pool: { max: 1, idleTimeoutMs: 0 } });
-    await client.query("select pg_backup_start('copy', true)");
-    await cp(test.server.directory, directory, {
-      recursive: true,
-      filter: (path) => !/postmaster\.(?:pid|opts)$/.test(path),
-    });
-    const [label] = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(false)');
-    writeFileSync(`${directory}/backup_label`, label!.labelfile);
-    writeFileSync(`${directory}/standby.signal`, '');
-    const { uid, gid } = statSync(test.server.directory);
-    const own = (path: string): void => {
-      chownSync(path, uid, gid);
-      if (statSync(path).isDirectory()) for (const name of readdirSync(path)) own(`${path}/${name}`);
-    };
-    own(directory);
-    chmodSync(directory, 0o700);
-    const primary = new URL(test.server.connectionString);
-    const replica = await startPostgres({
-      directory,
-      persistent: false,
-      settings: {
-        max_connections: 200,
-        hot_standby: 'on',
-        primary_conninfo: `host=127.0.0.1 port=${primary.port} user=${primary.username} password=${primary.password}`,
-        wal_retrieve_retry_interval: '100ms',
-      },
-    });
+    const replica = await startReplica(test);
     const db = createPostgres({
       connectionString: test.server.connectionString,
       replicas: [replica.connectionString],
@@ -271,6 +235,81 @@ describe('replicas', () => {
   });
 });
 
+describe('a promoted replica', () => {
+  it('takes the writes of a running load after its primary was killed: nothing that was confirmed is lost', {
+    timeout: 90_000,
+  }, async () => {
+    test = await startDatabase({
+      ...PRIMARY_SETTINGS,
+      synchronous_standby_names: '*',
+      synchronous_commit: 'local',
+    });
+    await test.db.query('create table written (id int primary key)');
+    const replica = await startReplica(test);
+    // From now on a commit is confirmed when the replica has it.
+    await test.db.query("alter system set synchronous_commit = 'remote_apply'");
+    await test.db.query('select pg_reload_conf()');
+    let proxy = await startProxyOn(0, test.server.port);
+    const { port } = proxy;
+    const db = test.connect({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(port)),
+      pool: { max: 10 },
+    });
+    await expect
+      .poll(
+        async () =>
+          (await test.db.query("select 1 from pg_stat_replication where sync_state = 'sync'")).length,
+        {
+          timeout: 20_000,
+        },
+      )
+      .toBe(1);
+    const confirmed: number[] = [];
+    const untyped: unknown[] = [];
+    let slowestMs = 0;
+    let next = 0;
+    let isOver = false;
+    const writers = Array.from({ length: 16 }, async () => {
+      while (!isOver) {
+        const id = next++;
+        const startedAt = performance.now();
+        try {
+          await db.query('insert into written values ($1)', [id], { timeoutMs: DEADLINE_MS });
+          confirmed.push(id);
+        } catch (error) {
+          if (!isHotpathError(error)) untyped.push(error);
+          await pause(5);
+        }
+        slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+      }
+    });
+    await pause(500);
+    const before = confirmed.length;
+    await test.server.kill();
+    await createPostgresOnce(replica.connectionString, 'alter system set synchronous_standby_names = $$$$');
+    await createPostgresOnce(replica.connectionString, 'select pg_reload_conf()');
+    await createPostgresOnce(replica.connectionString, 'select pg_promote(true, 10)');
+    await proxy.close();
+    proxy = await startProxyOn(port, replica.port);
+    const backAt = confirmed.length;
+    await pause(2_000);
+    isOver = true;
+    await Promise.all(writers);
+    expect(before).toBeGreaterThan(10);
+    expect(confirmed.length).toBeGreaterThan(backAt + 10);
+    expect(slowestMs).toBeLessThan(DEADLINE_MS + SLACK_MS);
+    // 25006 while the replica is none yet and 57P03 while it starts are the server's own words.
+    expect(untyped.filter((error) => !['25006', '57P03'].includes((error as { code: string }).code))).toEqual(
+      [],
+    );
+    const found = new Set((await db.query<{ id: number }>('select id from written')).map(({ id }) => id));
+    expect(confirmed.filter((id) => !found.has(id))).toEqual([]);
+    await db.close({ timeoutMs: 200 });
+    await proxy.close();
+    await replica[Symbol.asyncDispose]();
+  });
+});
+
 async function createPostgresOnce(connectionString: string, text: string): Promise<void> {
   await using db = createPostgres({ connectionString });
   await db.query(text);
@@ -291,9 +330,10 @@ async function startProxyOn(port: number, target: number) {
     socket.pipe(upstream).pipe(socket);
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const { port: at } = server.address() as { port: number };
   const close = async () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   };
-  return { port, close } as unknown as Awaited<ReturnType<typeof startFaultProxy>>;
+  return { port: at, close } as unknown as Awaited<ReturnType<typeof startFaultProxy>>;
 }

@@ -1,10 +1,11 @@
+import { isHotpathError } from '@hotpath/core';
 import { type PostgresServer, startPostgres } from '@hotpath/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPool, createPostgres, type Postgres } from '../../src/index.ts';
-import { type SystemServer, startPgBouncer } from './servers.ts';
+import { type BouncerServer, startPgBouncer } from './servers.ts';
 
 let server: PostgresServer;
-let bouncer: SystemServer;
+let bouncer: BouncerServer;
 let db: Postgres;
 
 beforeAll(async () => {
@@ -123,5 +124,33 @@ describe('through PgBouncer in transaction mode', () => {
       Array.from({ length: 100 }, (_, id) => pool.query('select $1::int as id', [id])),
     );
     expect(answers.map(({ rows }) => rows[0].id)).toEqual(Array.from({ length: 100 }, (_, id) => id));
+  });
+
+  it('a PgBouncer that is killed and started again under load costs typed errors and no more', async () => {
+    const untyped: unknown[] = [];
+    let answered = 0;
+    let isOver = false;
+    const callers = Array.from({ length: 32 }, async (_, i) => {
+      while (!isOver) {
+        try {
+          await db.query('select name from users where id = $1', [1 + i], { timeoutMs: 2_000 });
+          answered++;
+        } catch (error) {
+          if (!isHotpathError(error)) untyped.push(error);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await bouncer.kill();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await bouncer.start();
+    const before = answered;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    isOver = true;
+    await Promise.all(callers);
+    expect(untyped).toEqual([]);
+    expect(answered).toBeGreaterThan(before + 100);
+    expect(await db.transaction((transaction) => transaction.query('select 1 as x'))).toEqual([{ x: 1 }]);
   });
 });

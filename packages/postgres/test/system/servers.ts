@@ -77,8 +77,14 @@ export async function startPostgres15(): Promise<SystemServer> {
   return { connectionString, [Symbol.asyncDispose]: disposal(child, folder) };
 }
 
+/** A PgBouncer that can be killed and started again on its port. */
+export interface BouncerServer extends SystemServer {
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
 /** PgBouncer in transaction mode, with few server connections, before a PostgreSQL. */
-export async function startPgBouncer(server: URL): Promise<SystemServer> {
+export async function startPgBouncer(server: URL): Promise<BouncerServer> {
   const folder = privateFolder('pgbouncer');
   const port = await freePort();
   const config = join(folder, 'pgbouncer.ini');
@@ -97,8 +103,21 @@ max_client_conn = 200
 `,
     { mode: 0o644 },
   );
-  const child = spawn('/usr/sbin/pgbouncer', ['-q', config], { ...owner(), cwd: folder, stdio: 'ignore' });
   const connectionString = `postgres://${server.username}@127.0.0.1:${port}/postgres`;
-  await untilAnswers(connectionString, child);
-  return { connectionString, [Symbol.asyncDispose]: disposal(child, folder) };
+  let child: ChildProcess;
+  const start = async (): Promise<void> => {
+    child = spawn('/usr/sbin/pgbouncer', ['-q', config], { ...owner(), cwd: folder, stdio: 'ignore' });
+    await untilAnswers(connectionString, child);
+  };
+  await start();
+  return {
+    connectionString,
+    start,
+    async kill() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    },
+    [Symbol.asyncDispose]: () => disposal(child, folder)(),
+  };
 }
