@@ -1,0 +1,226 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { type RedisServer, startRedis } from '@hotpath/testkit';
+import { Redis } from 'ioredis';
+import { Packr } from 'msgpackr';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import {
+  type Cache,
+  type CacheOptions,
+  constitutionalDataCache,
+  createCache,
+  type ValueCodec,
+} from '../../src/index.ts';
+import { until } from '../fixtures/fleet.ts';
+
+let server: RedisServer;
+let raw: Redis;
+const opened: { close(): unknown }[] = [];
+let names = 0;
+
+beforeAll(async () => {
+  server = await startRedis();
+  raw = new Redis({ port: server.port });
+});
+afterEach(async () => {
+  for (const one of opened.splice(0).reverse()) await one.close();
+  await raw.flushall();
+});
+afterAll(async () => {
+  raw.disconnect();
+  await server[Symbol.asyncDispose]();
+});
+
+async function use(make: (redis: Redis) => Cache): Promise<Cache> {
+  const redis = new Redis({ port: server.port, lazyConnect: true });
+  redis.on('error', () => {});
+  opened.push({ close: () => redis.disconnect() });
+  const cache = make(redis);
+  opened.push(cache);
+  await until(() => cache.state === 'up');
+  return cache;
+}
+
+function open(options: Partial<CacheOptions> & { namespace: string }): Promise<Cache> {
+  return use((redis) => createCache({ redis, jitterRatio: 0, earlyRefreshBeta: 0, ...options }));
+}
+
+const namespace = (): string => `values${++names}`;
+const valueKeys = async (): Promise<string[]> =>
+  (await raw.keys('*')).filter((key) => !/!(state|marks)$/.test(key)).sort();
+
+const msgpack: ValueCodec = (() => {
+  const packr = new Packr({ structuredClone: true });
+  return { encode: (value) => packr.pack(value), decode: (bytes) => packr.unpack(Buffer.from(bytes)) };
+})();
+
+const value = {
+  text: 'ä€😀\0',
+  list: [1, null, 1.5],
+  at: new Date(1_234),
+  map: new Map<unknown, unknown>([['a', new Set([1n, 2n])]]),
+  bytes: Uint8Array.of(0, 255),
+  large: 'repeated '.repeat(2_000),
+};
+
+for (const [name, codec] of [
+  ['json', 'json'],
+  ['v8', 'v8'],
+  ['msgpackr', msgpack],
+] as const) {
+  test(`${name}: another process reads from Redis what was loaded, and counts it as Redis's hit alone`, async () => {
+    const shared = namespace();
+    const [writer, reader] = await Promise.all([
+      open({ namespace: shared, codec }),
+      open({ namespace: shared, codec }),
+    ]);
+    await writer.getOrSet('a', () => value);
+    await until(async () => (await valueKeys()).length === 1);
+    expect(
+      await reader.getOrSet('a', () => {
+        throw new Error('loaded again');
+      }),
+    ).toEqual(value);
+    const first = reader.stats();
+    expect([first.l1.hits, first.l1.misses, first.l2.hits, first.l2.misses, first.loads]).toEqual([
+      0, 1, 1, 0, 0,
+    ]);
+    await reader.getOrSet('a', () => value);
+    await reader.get('a');
+    const second = reader.stats();
+    expect([second.l1.hits, second.l2.hits]).toEqual([2, 1]);
+    expect(second.hitRate).toBe(1);
+    // 18 kB of the same words: they lie there compressed.
+    expect(await raw.strlen((await valueKeys())[0] as string)).toBeLessThan(1_000);
+  });
+}
+
+test('values above compressFromBytes are compressed, smaller ones and incompressible ones are not', async () => {
+  const cache = await open({ namespace: namespace(), compressFromBytes: 100 });
+  const sizeOf = async (stored: unknown): Promise<number> => {
+    await cache.set('a', stored);
+    return raw.strlen((await valueKeys())[0] as string);
+  };
+  const small = await sizeOf('x'.repeat(90));
+  expect(small).toBeGreaterThan(90);
+  expect(await sizeOf('x'.repeat(10_000))).toBeLessThan(small + 50);
+  expect(await sizeOf(Array.from({ length: 60 }, (_, index) => Math.sin(index)))).toBeLessThan(1_400);
+});
+
+test('what can not be read is a miss, is counted, is told, and is replaced', async () => {
+  const shared = namespace();
+  const seen: unknown[] = [];
+  const listen = (event: unknown): void => void seen.push(event);
+  subscribe('hotpath:cache:corrupt-entry', listen);
+  try {
+    const writer = await open({ namespace: shared });
+    await writer.getOrSet('a', () => 'good');
+    await until(async () => (await valueKeys()).length === 1);
+    const key = (await valueKeys())[0] as string;
+    const whole = (await raw.getBuffer(key)) as Buffer;
+    const damaged = Buffer.from(whole);
+    damaged[whole.length - 1] = (damaged[whole.length - 1] as number) ^ 1;
+    const wrong = [
+      damaged,
+      whole.subarray(0, 60),
+      Buffer.from('what another program put there, and quite long'.repeat(2)),
+    ];
+    for (const [index, bytes] of wrong.entries()) {
+      const cache = await open({ namespace: shared });
+      await raw.set(key, bytes);
+      expect(await cache.get('a')).toBeUndefined();
+      expect(await cache.getOrSet('a', () => `new ${index}`)).toBe(`new ${index}`);
+      expect(cache.stats().l2).toMatchObject({ corrupt: 2, hits: 0 });
+      await until(async () => (await raw.strlen(key)) > 60 && !(await raw.getBuffer(key))?.equals(bytes));
+      const after = await open({ namespace: shared });
+      expect(await after.get('a')).toBe(`new ${index}`);
+    }
+    expect(seen).toHaveLength(6);
+    expect(seen[0]).toEqual({ namespace: shared, key: 'a', reason: 'checksum' });
+  } finally {
+    unsubscribe('hotpath:cache:corrupt-entry', listen);
+  }
+});
+
+test("another codec's entry is a miss, not an error", async () => {
+  const shared = namespace();
+  const writer = await open({ namespace: shared, codec: msgpack });
+  await writer.set('a', 1);
+  const reader = await open({ namespace: shared });
+  expect(await reader.get('a')).toBeUndefined();
+  expect(reader.stats().l2.corrupt).toBe(1);
+});
+
+test('a value that its codec refuses is given to the caller and kept out of Redis', async () => {
+  const cache = await open({ namespace: namespace() });
+  const load = (): unknown => ({ run: () => 1 });
+  expect(await cache.getOrSet('a', load)).toMatchObject({ run: expect.any(Function) });
+  await until(async () => (await valueKeys()).length === 0);
+});
+
+test('a value read from Redis lives no longer here than it does there', async () => {
+  const shared = namespace();
+  const writer = await open({ namespace: shared });
+  await writer.set('a', 'old', { ttlMs: 600 });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const reader = await open({ namespace: shared, ttlMs: 60_000 });
+  const storedMs = performance.now();
+  expect(await reader.get('a')).toBe('old');
+  await until(async () => (await reader.get('a')) === undefined, 2_000);
+  // It had at most 300 ms left; kept for a life of its own it would have been there for 600 or 60,000.
+  expect(performance.now() - storedMs).toBeLessThan(550);
+});
+
+test('the constitutional hash is in every key in Redis, and a new one starts cold', async () => {
+  const make = (constitutionalHash: string): Promise<Cache> =>
+    use((redis) => constitutionalDataCache({ constitutionalHash, redis }));
+  const [first, again, second] = await Promise.all([
+    make('cdd01ef066bc6cf2'),
+    make('cdd01ef066bc6cf2'),
+    make('0123456789abcdef'),
+  ]);
+  await first.set('rule', 'of the first');
+  expect((await raw.keys('*')).filter((key) => !/cdd01ef066bc6cf2|0123456789abcdef/.test(key))).toEqual([]);
+  expect(await again.get('rule')).toBe('of the first');
+  expect(await second.get('rule')).toBeUndefined();
+  expect(await second.getOrSet('rule', () => 'of the second')).toBe('of the second');
+  await second.clear();
+  expect(await again.get('rule')).toBe('of the first');
+});
+
+test('many keys are read with one command, and loaded ones are warm', async () => {
+  const shared = namespace();
+  const writer = await open({ namespace: shared });
+  const keys = Array.from({ length: 100 }, (_, index) => `key ${index}`);
+  expect(await writer.warm(keys, async (key) => key.length)).toEqual({ succeeded: 100, failed: 0 });
+  const reader = await open({ namespace: shared });
+  await raw.config('RESETSTAT');
+  expect(await reader.getMany(keys)).toEqual(keys.map((key) => key.length));
+  expect(await raw.info('commandstats')).toMatch(/cmdstat_mget:calls=1,/);
+  expect(reader.stats().l2.hits).toBe(100);
+});
+
+test('coming and going of Redis, and what was repeated, are told', async () => {
+  const seen: string[] = [];
+  const onState = (event: unknown): void => void seen.push((event as { state: string }).state);
+  const replayed: unknown[] = [];
+  const onReplay = (event: unknown): void => void replayed.push(event);
+  subscribe('hotpath:cache:state-change', onState);
+  subscribe('hotpath:cache:replay', onReplay);
+  try {
+    const shared = namespace();
+    const cache = await open({ namespace: shared });
+    server.freeze();
+    expect(await cache.delete('a', 'b')).toEqual({ confirmed: false });
+    await until(() => cache.state === 'degraded');
+    expect(cache.stats().queuedInvalidations).toBe(2);
+    server.thaw();
+    await until(() => cache.state === 'up');
+    expect(seen).toEqual(['up', 'degraded', 'up']);
+    expect(replayed).toEqual([{ namespace: shared, invalidations: 2, isClear: false }]);
+    expect(cache.stats()).toMatchObject({ queuedInvalidations: 0, replayedInvalidations: 2, unconfirmed: 1 });
+  } finally {
+    server.thaw();
+    unsubscribe('hotpath:cache:state-change', onState);
+    unsubscribe('hotpath:cache:replay', onReplay);
+  }
+});
