@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { once } from 'node:events';
 import type { Contender, ServerAddress, ServerStarter } from '../harness/index.ts';
 
 const KEYS = 1_000;
@@ -19,6 +20,9 @@ export async function loadPolicy(id: number): Promise<Policy> {
 
 const idOf = (index: number): number => (index * 7) % KEYS;
 const check = (value: Policy, index: number): void => assert.equal(value.id, idOf(index));
+
+/** What a careful user of ioredis sets by hand, so that a lost Redis holds nobody up for long. */
+const hardened = { commandTimeout: 100, enableOfflineQueue: false, maxRetriesPerRequest: 0 } as const;
 
 /** Every contender that keeps values in Redis; `l1Entries` is how many it may hold in memory. */
 export function redisContenders(l1Entries: number): Record<string, RedisContender> {
@@ -68,6 +72,33 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
         return { run: (index) => loader.get(`${idOf(index)}`), check, close: () => redis.disconnect() };
       },
     },
+    'layered-loader, hardened': {
+      role: 'peer',
+      library: 'layered-loader',
+      note: 'command timeout 100 ms, no offline queue',
+      async setup({ servers }) {
+        const { Loader, RedisCache } = await import('layered-loader');
+        const { Redis } = await import('ioredis');
+        const redis = new Redis(servers.redis.url, hardened);
+        redis.on('error', () => {});
+        await once(redis, 'ready');
+        const loader = new Loader<Policy>({
+          ...(l1Entries > 0 && {
+            inMemoryCache: { cacheType: 'lru-object' as const, ttlInMsecs: 300_000, maxItems: l1Entries },
+          }),
+          asyncCache: new RedisCache<Policy>(redis, { prefix: 'layered', json: true, ttlInMsecs: 300_000 }),
+          dataSources: [
+            {
+              name: 'source',
+              get: (key: string) => loadPolicy(Number(key)),
+              getMany: (ids: string[]) => Promise.all(ids.map((id) => loadPolicy(Number(id)))),
+            },
+          ],
+        });
+        await Promise.all(Array.from({ length: KEYS }, (_, id) => loader.get(`${id}`)));
+        return { run: (index) => loader.get(`${idOf(index)}`), check, close: () => redis.disconnect() };
+      },
+    },
     'async-cache-dedupe': {
       role: 'peer',
       library: 'async-cache-dedupe',
@@ -85,6 +116,28 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
         return { run: (index) => cache.policy(idOf(index)), check, close: () => redis.disconnect() };
       },
     },
+    'async-cache-dedupe, hardened': {
+      role: 'peer',
+      library: 'async-cache-dedupe',
+      note: 'command timeout 100 ms, no offline queue, auto-pipelining',
+      async setup({ servers }) {
+        const { createCache } = await import('async-cache-dedupe');
+        const { Redis } = await import('ioredis');
+        const redis = new Redis(servers.redis.url, { ...hardened, enableAutoPipelining: true });
+        redis.on('error', () => {});
+        await once(redis, 'ready');
+        const cache = createCache({
+          ttl: 300,
+          storage: { type: 'redis', options: { client: redis as never } },
+        }).define('policy', loadPolicy);
+        await Promise.all(Array.from({ length: KEYS }, (_, id) => cache.policy(id)));
+        return { run: (index) => cache.policy(idOf(index)), check, close: () => redis.disconnect() };
+      },
+    },
+    bentocache: bentocacheContender(l1Entries, false),
+    'bentocache, hardened': bentocacheContender(l1Entries, true),
+    cacheable: cacheableContender(l1Entries, false),
+    'cacheable, non-blocking': cacheableContender(l1Entries, true),
     hotpath: {
       role: 'ours',
       library: '@hotpath/cache',
@@ -112,6 +165,58 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
           },
         };
       },
+    },
+  };
+}
+
+function bentocacheContender(l1Entries: number, isHardened: boolean): RedisContender {
+  return {
+    role: 'peer',
+    library: 'bentocache',
+    note: isHardened ? 'breaker 1 s, command timeout 100 ms, no offline queue' : 'defaults',
+    async setup({ servers }) {
+      const { BentoCache, bentostore } = await import('bentocache');
+      const { memoryDriver } = await import('bentocache/drivers/memory');
+      const { redisDriver } = await import('bentocache/drivers/redis');
+      const { host, port } = servers.redis;
+      const connection = { host, port, ...(isHardened && hardened) };
+      const store = bentostore().useL2Layer(redisDriver({ connection }));
+      if (l1Entries > 0) store.useL1Layer(memoryDriver({ maxItems: l1Entries }));
+      const bento = new BentoCache({
+        default: 'main',
+        stores: { main: store },
+        ...(isHardened && { l2CircuitBreakerDuration: '1s' as const, suppressL2Errors: true }),
+      });
+      const get = (id: number) =>
+        bento.getOrSet({ key: `policy:${id}`, ttl: '5m', factory: () => loadPolicy(id) });
+      // Without an offline queue the first commands would come before the connection does.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+      return { run: (index) => get(idOf(index)), check, close: () => bento.disconnectAll() };
+    },
+  };
+}
+
+function cacheableContender(l1Entries: number, isNonBlocking: boolean): RedisContender {
+  return {
+    role: 'peer',
+    library: 'cacheable',
+    note: isNonBlocking ? 'nonBlocking, over @keyv/redis' : 'over @keyv/redis',
+    async setup({ servers }) {
+      const { Cacheable, CacheableMemory, Keyv } = await import('cacheable');
+      const { createKeyv } = await import('@keyv/redis');
+      // Its memory can't be switched off: one entry is the least.
+      const memory = new CacheableMemory({ lruSize: Math.max(1, l1Entries) });
+      const cache = new Cacheable({
+        primary: new Keyv({ store: memory as never }),
+        secondary: createKeyv(servers.redis.url) as never,
+        nonBlocking: isNonBlocking,
+      });
+      cache.on('error', () => {});
+      const get = (id: number) =>
+        cache.getOrSet(`policy:${id}`, () => loadPolicy(id), { ttl: '5m' }) as Promise<Policy>;
+      await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+      return { run: (index) => get(idOf(index)), check, close: () => cache.disconnect() };
     },
   };
 }

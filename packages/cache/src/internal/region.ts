@@ -28,6 +28,8 @@ export type Verdict = 'fresh' | 'early' | 'stale' | 'grace' | 'unproven' | 'dead
 const ENTRY_OVERHEAD_BYTES = 260;
 /** Given to each look-up, which would make an object of its own otherwise. */
 const GET: { status: LRUCache.Status<unknown, unknown> | undefined } = { status: undefined };
+/** Where there is no Redis, nobody else can invalidate anything. */
+const ALWAYS = new Proof(Number.POSITIVE_INFINITY);
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
 /** The values of one wrapped function (or all keyed values) in this process, and the loads under way. */
@@ -251,9 +253,8 @@ export class Region {
 
   /** Without a subscription a value is good for the promised time from when it was asked for. */
   #ownProof(bornMs: Milliseconds): Proof {
-    return new Proof(
-      this.core.tier === undefined ? Number.POSITIVE_INFINITY : bornMs + this.core.maxStalenessMs,
-    );
+    const { maxStalenessMs, tier } = this.core;
+    return tier === undefined ? ALWAYS : new Proof(bornMs + maxStalenessMs);
   }
 
   /** How often a key was dropped: a look-up keeps what it found only when none was meanwhile. */
