@@ -314,6 +314,24 @@ describe('the breaker', () => {
     expect(client.stats().origins[server.url]).toMatchObject({ breaker: 'closed', failures: 0 });
   });
 
+  it('does not count what was over while it waited in our own queue', async () => {
+    await using server = await startTcp(() => {});
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      connections: 1,
+      breaker: { failureRatio: 0.01, minimumCalls: 1 },
+      retry: false,
+    });
+    const abort = new AbortController();
+    const hanging = failureOf(client.get('/', { signal: abort.signal }));
+    await until(() => client.stats().origins[server.url]?.inFlight === 1);
+    const queued = await Promise.all([1, 2, 3].map(() => failureOf(client.get('/', { timeoutMs: 20 }))));
+    for (const error of queued) expect(error).toMatchObject({ code: 'HOTPATH_HTTP_TIMEOUT', phase: 'queue' });
+    abort.abort();
+    await hanging;
+    expect(client.stats().origins[server.url]).toMatchObject({ breaker: 'closed', failures: 0 });
+  });
+
   it('counts timeouts and lost connections', async () => {
     await using server = await startHttp((request) => {
       if (request.url === '/lost') request.socket.destroy();
