@@ -46,6 +46,8 @@ export class H2Connection extends Connection {
   #idleTimer: NodeJS.Timeout | undefined;
   #active = 0;
   #pingTimer: NodeJS.Timeout | undefined;
+  /** Counts what comes over it, for streams to tell whether anything did since they began. */
+  heard = 0;
   /** The last stream that the peer says it may have processed. */
   lastProcessedId: number = Number.POSITIVE_INFINITY;
 
@@ -114,11 +116,6 @@ export class H2Connection extends Connection {
     this.#session.destroy();
     // A session that the peer's GOAWAY has closed would wait for the peer to close its end as well.
     this.#socket.destroy();
-  }
-
-  /** Bytes that have come over the socket so far. */
-  get bytesRead(): number {
-    return this.#socket.bytesRead;
   }
 
   /**
@@ -204,7 +201,7 @@ class StreamExchange implements Dispatcher.DispatchController {
   readonly #exchange: Exchange;
   #done = false;
   #responded = false;
-  readonly #bytesRead: number;
+  readonly #heardBefore: number;
   aborted = false;
   paused = false;
   reason: Error | null = null;
@@ -213,7 +210,7 @@ class StreamExchange implements Dispatcher.DispatchController {
     this.#connection = connection;
     this.#stream = stream;
     this.#exchange = exchange;
-    this.#bytesRead = connection.bytesRead;
+    this.#heardBefore = connection.heard;
     (stream as CarryingStream)[CARRIED] = this;
     stream.on('response', onResponse);
     stream.on('data', onData);
@@ -239,8 +236,8 @@ class StreamExchange implements Dispatcher.DispatchController {
     this.aborted = true;
     this.reason = reason;
     this.#stream.close(constants.NGHTTP2_CANCEL);
-    // Not a byte since it was sent, of this answer or another: slow, or gone?
-    if (this.#connection.bytesRead === this.#bytesRead) this.#connection.probe();
+    // Nothing came since it was sent, of this answer or another: slow, or gone?
+    if (this.#connection.heard === this.#heardBefore) this.#connection.probe();
     this.#fail(reason);
   }
 
@@ -255,6 +252,7 @@ class StreamExchange implements Dispatcher.DispatchController {
   }
 
   response(headers: IncomingHttpHeaders, raw: readonly string[]): void {
+    this.#connection.heard++;
     if (this.#done) return;
     this.#responded = true;
     this.#exchange.onResponseStarted();
@@ -267,6 +265,7 @@ class StreamExchange implements Dispatcher.DispatchController {
   }
 
   data(chunk: Buffer): void {
+    this.#connection.heard++;
     if (!this.#done) this.#exchange.onResponseData(this, chunk);
   }
 
