@@ -67,6 +67,7 @@ export class Listener {
   readonly #channels = new Map<string, Channel>();
   readonly #closed = new AbortController();
   #session: Promise<DirectSession> | undefined;
+  #isComingBack = false;
 
   constructor(settings: ListenerSettings) {
     this.#settings = settings;
@@ -112,9 +113,11 @@ export class Listener {
     await this.#hangUp();
   }
 
+  /** Whoever subscribes from now on gets another session. */
   async #hangUp(): Promise<void> {
-    const session = await this.#session?.catch(() => undefined);
+    const opening = this.#session;
     this.#session = undefined;
+    const session = await opening?.catch(() => undefined);
     await session?.close();
   }
 
@@ -127,15 +130,24 @@ export class Listener {
 
   #connected(): Promise<DirectSession> {
     if (this.#session === undefined) {
-      this.#session = this.#open();
-      this.#session.catch(() => {
-        this.#session = undefined;
+      const opening = this.#open();
+      this.#session = opening;
+      opening.catch(() => {
+        if (this.#session === opening) this.#session = undefined;
       });
     }
     return this.#session;
   }
 
-  async #open(): Promise<DirectSession> {
+  #open(): Promise<DirectSession> {
+    const opening = this.#connect(() => {
+      const isWanted = this.#session === opening && this.#channels.size > 0;
+      if (isWanted && !this.#isComingBack && !this.#closed.signal.aborted) void this.#comeBack();
+    });
+    return opening;
+  }
+
+  async #connect(onLost: () => void): Promise<DirectSession> {
     const { config, connectTimeoutMs, clock } = this.#settings;
     const session = await DirectSession.open(config, connectTimeoutMs, clock, this.#closed.signal);
     session.client.on('notification', (message: { channel: string; payload?: string; processId: number }) => {
@@ -150,8 +162,7 @@ export class Listener {
     const alive = new AbortController();
     session.onLost(() => {
       alive.abort();
-      const isWanted = this.#channels.size > 0 && !this.#closed.signal.aborted;
-      if (isWanted && this.#session !== undefined) void this.#comeBack(clock.now());
+      onLost();
     });
     void this.#heartbeat(session, alive.signal);
     return session;
@@ -170,8 +181,10 @@ export class Listener {
     }
   }
 
-  async #comeBack(lostAtMs: Milliseconds): Promise<void> {
+  async #comeBack(): Promise<void> {
     const { clock, random } = this.#settings;
+    const lostAtMs = clock.now();
+    this.#isComingBack = true;
     const backoff = new Backoff(FIRST_DELAY_MS, LONGEST_DELAY_MS, random);
     while (!this.#closed.signal.aborted && this.#channels.size > 0) {
       const opening = this.#open();
@@ -185,11 +198,12 @@ export class Listener {
         if (listenGapChannel.hasSubscribers) listenGapChannel.publish(gap);
         for (const { subscribers } of this.#channels.values())
           for (const { onGap } of subscribers) if (onGap !== undefined) callSafely(onGap, gap);
-        return;
+        if (!session.lost) break;
       } catch {
         await sleep(backoff.next(), { signal: this.#closed.signal, clock }).catch(() => {});
       }
     }
+    this.#isComingBack = false;
   }
 }
 

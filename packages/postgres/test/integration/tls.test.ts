@@ -1,4 +1,5 @@
 import { chmodSync, chownSync, copyFileSync, readFileSync, statSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -64,6 +65,29 @@ describe('over TLS', () => {
         "select count(*)::int as n from pg_stat_ssl s join pg_stat_activity a using (pid) where not s.ssl and a.backend_type = 'client backend' and pid <> pg_backend_pid()",
       ),
     ).toEqual([{ n: 0 }]);
+  });
+
+  it('no connection says a word before it has asked for encryption, the one that cancels included', async () => {
+    const asked: number[] = [];
+    const relay = createServer((socket) => {
+      const upstream = connect(test.server.port, '127.0.0.1');
+      socket.once('data', (first) => asked.push(first.readInt32BE(4)));
+      for (const end of [socket, upstream]) end.on('error', () => {});
+      socket.pipe(upstream).pipe(socket);
+    });
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+    const { port } = relay.address() as { port: number };
+    const relayed = createPostgres({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(port)),
+      client: { ssl: { ca } },
+    });
+    expect(await codeOf(relayed.query('select pg_sleep(30)', [], { timeoutMs: 100 }))).toBe(
+      'HOTPATH_PG_QUERY_TIMEOUT',
+    );
+    await expect.poll(() => relayed.stats().pool.busy).toBe(0);
+    expect(asked).toEqual([80_877_103, 80_877_103]);
+    await relayed.close();
+    relay.close();
   });
 
   it('stands in for pg.Pool', async () => {

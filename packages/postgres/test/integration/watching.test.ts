@@ -138,7 +138,13 @@ describe('paginate', () => {
       expect(page.rows).toHaveLength(20);
       const explained = () =>
         slow.find(({ text, explanation }) => text.includes('from "pages"') && explanation);
-      await expect.poll(() => explained()).toBeDefined();
+      // One is explained at a time, so its turn may come only when it is asked again.
+      await expect
+        .poll(async () => {
+          await db.paginate('pages', { orderBy: order, pageSize: 20, after });
+          return explained();
+        })
+        .toBeDefined();
       const text = JSON.stringify(explained()!.explanation!.plan);
       const removed = Math.max(
         0,
@@ -175,9 +181,9 @@ describe('listen', () => {
       );
       await expect.poll(() => heard.filter((each) => each === 'a a' || each === 'b b').length).toBe(2);
       // Leaving and coming back at once must not leave the channel unheard.
-      const left = first!.close();
+      const left = Promise.all([first!.close(), second!.close()]);
       const again = db.listen(name, { onNotification: ({ payload }) => heard.push(`c ${payload}`) });
-      await Promise.all([left, second!.close()]);
+      await left;
       const third = await again;
       await test.db.query('select pg_notify($1, $2)', [name, 'end']);
       await expect.poll(() => heard).toContain('c end');
