@@ -3,6 +3,7 @@ import { describe, optionReader } from '@hotpath/core';
 import type { CacheState } from './events.ts';
 import { type CacheCore, closedError } from './internal/cache-core.ts';
 import { makeCachedFunction } from './internal/cached-function.ts';
+import { checkFactory, checkKey, checkKeys, checkPairs, checkTags } from './internal/checks.ts';
 import { Counters } from './internal/counters.ts';
 import type { Load } from './internal/flight.ts';
 import { HotClock } from './internal/hot-clock.ts';
@@ -182,15 +183,16 @@ class TwoTierCache implements Cache {
       this.#core.counters.l1Hits++;
       return this.#keyed.promiseOf(entry) as Promise<Value>;
     }
+    checkFactory('getOrSet', factory);
     let load: Load;
     if (options === undefined) load = this.#defaultLoad(factory);
     else {
       const read = optionReader('getOrSet', options);
-      const tags = read.any('tags') as readonly string[] | undefined;
+      const tags = checkTags('getOrSet', read.any('tags'));
       read.any('signal');
       load = {
         options: readEntryOptions(read, this.#options.entry),
-        tags: () => tags ?? [],
+        tags: () => tags,
         run: factory,
       };
       read.end();
@@ -209,7 +211,7 @@ class TwoTierCache implements Cache {
   }
 
   async getMany<Value = unknown>(keys: readonly string[]): Promise<(Value | undefined)[]> {
-    const values = await this.#readMany(keys.map((key) => checkKey('getMany', key)));
+    const values = await this.#readMany(checkKeys('getMany', keys));
     return values.map((found) => found?.value as Value | undefined);
   }
 
@@ -227,12 +229,12 @@ class TwoTierCache implements Cache {
     options?: SetOptions,
   ): Promise<ChangeResult> {
     const read = optionReader('set', options);
-    const tags = (read.any('tags') as readonly string[] | undefined) ?? [];
+    const tags = checkTags('set', read.any('tags'));
     const entryOptions = readEntryOptions(read, this.#options.entry);
     read.end();
     return this.#write(
       this.#keyed,
-      [...entries].map(([key, value]) => {
+      checkPairs('setMany', entries).map(([key, value]) => {
         return { key: keyOfString(checkKey('set', key)), value, tags, options: entryOptions };
       }),
     );
@@ -394,11 +396,6 @@ type MakeTier = (
   counters: Counters,
   sink: ChangeSink,
 ) => SharedTier | undefined;
-
-function checkKey(owner: string, key: unknown): string {
-  if (typeof key !== 'string') throw new TypeError(`${owner}: a key must be a string, got ${describe(key)}`);
-  return key;
-}
 
 /**
  * Makes a cache.

@@ -1,6 +1,7 @@
 import type { CachedFunction, CallOptions, ChangeResult, LoadContext } from '../types.ts';
 import { warmUp } from '../warm-up.ts';
 import { closedError } from './cache-core.ts';
+import { checkTags } from './checks.ts';
 import type { Load } from './flight.ts';
 import { keyOfString, type LocalKey } from './key-codec.ts';
 import { KeyMemo } from './key-memo.ts';
@@ -41,12 +42,19 @@ class CallLoad<Args extends readonly unknown[]> implements Load {
   }
 
   tags(): readonly string[] {
-    return this.#settings.tags?.(...this.#args) ?? NO_TAGS;
+    return tagsOf(this.#settings, this.#args);
   }
 
   run(_context: LoadContext): unknown {
     return Reflect.apply(this.#loader, this.#receiver, this.#args);
   }
+}
+
+function tagsOf<Args extends readonly unknown[]>(
+  { name, tags }: Settings<Args>,
+  args: Args,
+): readonly string[] {
+  return tags === undefined ? NO_TAGS : checkTags(name, tags(...args));
 }
 
 /** Makes the function that {@link Cache.wrap} returns. */
@@ -138,7 +146,7 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
         return Promise.all([...calls].map((args) => cached(...args)));
       },
       async set(args: Args, value: Value): Promise<ChangeResult> {
-        return changes.set(keyFor(args), value, settings.tags?.(...args) ?? NO_TAGS);
+        return changes.set(keyFor(args), value, tagsOf(settings, args));
       },
       async invalidate(...args: Args): Promise<ChangeResult> {
         if (core.isClosed) throw closedError();

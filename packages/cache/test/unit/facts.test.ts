@@ -298,3 +298,41 @@ test('a wrong option is refused by its name', () => {
   expect(() => open({ codec: 'xml' as never })).toThrow(/codec/);
   expect(() => open({ typo: 1 } as never)).toThrow(/typo/);
 });
+
+test('a wrong argument is refused by what it should have been, and changes nothing', async () => {
+  const cache = open();
+  await cache.set('a', 1);
+  const wrong = async (call: () => unknown): Promise<string> => {
+    try {
+      await call();
+    } catch (error) {
+      expect(error).toBeInstanceOf(TypeError);
+      return (error as Error).message;
+    }
+    return 'accepted';
+  };
+  const untyped = cache as never as Record<string, (...args: unknown[]) => unknown>;
+  expect(await wrong(() => untyped.getOrSet?.('b'))).toMatch(
+    /getOrSet: the factory must be a function, got undef/,
+  );
+  expect(await wrong(() => cache.getOrSet('b', () => 1, { tags: 'x' as never }))).toMatch(
+    /getOrSet: 'tags' must be an array of strings, got "x"/,
+  );
+  expect(await wrong(() => cache.set('a', 2, { tags: [5] as never }))).toMatch(
+    /set: 'tags' .* got 5 among them/,
+  );
+  expect(await wrong(() => untyped.getMany?.('abc'))).toMatch(
+    /getMany: the keys must be an array of strings/,
+  );
+  expect(await wrong(() => untyped.getMany?.(['a', 5]))).toMatch(/getMany: a key must be a string, got 5/);
+  expect(await wrong(() => untyped.setMany?.({ a: 2 }))).toMatch(
+    /setMany: .* pairs of key and value, got an object/,
+  );
+  expect(await wrong(() => untyped.setMany?.([['a', 2], 'b']))).toMatch(/setMany: .* pairs of key and value/);
+  expect(await wrong(() => untyped.invalidateTags?.(['a']))).toMatch(
+    /invalidateTags: a key must be a string/,
+  );
+  const load = cache.wrap(async (id: number) => id, { name: 'load', tags: () => 'policy' as never });
+  expect(await wrong(() => load(1))).toMatch(/load: 'tags' must be an array of strings, got "policy"/);
+  expect(await cache.get('a')).toBe(1);
+});
