@@ -178,6 +178,17 @@ test('each hit is counted once, at its tier', async () => {
   await cache.get('a');
   const { l1, l2, loads } = cache.stats();
   expect([l1.hits, l1.misses, l2.hits, loads]).toEqual([2, 1, 0, 1]);
+  const get = cache.wrap(async (...ids: number[]) => ids.length, { name: 'get' });
+  for (const ids of [[1], [1, 2], [1, 2, 3]]) {
+    await get(...ids);
+    await get(...ids);
+    get.peek(...ids);
+  }
+  expect(cache.stats()).toMatchObject({
+    l1: { hits: 5, misses: 4, hitRate: 5 / 9 },
+    loads: 4,
+    hitRate: 5 / 9,
+  });
 });
 
 test('null and undefined are values, with a life of their own', async () => {

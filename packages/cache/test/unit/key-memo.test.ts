@@ -36,6 +36,22 @@ test('a remembered key is the one that encoding the arguments again would give',
   );
 });
 
+test('calls that differ in one name, one field more or one argument more keep keys of their own', () => {
+  const values = [0, 1, '0', '1', null, undefined, true, ''];
+  const args: unknown[][] = [];
+  for (const a of values) {
+    args.push([{ a }], [{ b: a }], [{ a: { deep: a } }], [a, {}], [{}, a]);
+    for (const b of values)
+      args.push([{ a, b }], [{ a }, b], [{ a }, { b }], [{ a, c: b }], [{ a }, b, b], [a, b, a]);
+  }
+  for (let round = 0; round < 40; round++) {
+    const memo = new KeyMemo('f');
+    // Another filling each time, so that other calls lie next to each other.
+    for (let id = 0; id < round * 3; id++) memo.keyOfTwo(id, round);
+    for (const call of [...args, ...args]) expect(keyOf(memo, call)).toBe(keyOfArguments(call, 'f'));
+  }
+});
+
 test('more calls than a memo holds still get their own keys', () => {
   const memo = new KeyMemo('f');
   const keys = new Set<unknown>();
@@ -68,6 +84,17 @@ test('a getter that answers differently each time never ties one key to two argu
   for (let page = 0; page < 80; page++) {
     expect(memo.keyOfTwo('x', { page })).toBe(keyOfArguments(['x', { page }], 'f'));
   }
+});
+
+test('a getter that changes while its key is made does not lend that key to others', () => {
+  const memo = new KeyMemo('f');
+  const answers = [1, 1, 2];
+  memo.keyOfTwo('x', {
+    get page(): number {
+      return answers.shift() ?? 3;
+    },
+  });
+  expect(memo.keyOfTwo('x', { page: 1 })).toBe(keyOfArguments(['x', { page: 1 }], 'f'));
 });
 
 test('an instance of a class is refused, also where a plain object with its fields is remembered', () => {
