@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { loadSuites } from '../../harness/load-suites.ts';
@@ -92,6 +93,17 @@ test('a scenario gives its own figures, and a figure that is no number is a fail
   });
   expect(result.goals).toMatchObject([{ status: 'met' }]);
 });
+
+// Elsewhere a process can not be kept on one core.
+test.runIf(process.platform === 'linux')(
+  'a contender has one core to itself when cores are assigned',
+  async () => {
+    const coresOf = async (pinned: boolean) =>
+      contender(await run('cores', { pinned }), 'one').figures.cores?.median;
+    expect(await coresOf(true)).toBe(1);
+    expect(await coresOf(false)).toBe(availableParallelism());
+  },
+);
 
 test('who waits for a killed server stalls for as long as it is away; who gives up has errors', async () => {
   const result = await run('fault-kill');
