@@ -3,9 +3,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { Caches, sleep } from '../fixtures/caches.ts';
 import { until } from '../fixtures/fleet.ts';
 
-/** What a busy machine does to this process must not look like a Redis that is away: then each loads for itself. */
-const PATIENT = { softDeadlineMs: 2_000, hardDeadlineMs: 4_000 };
-
 let server: RedisServer;
 let proxy: FaultProxy;
 let near: Caches;
@@ -35,7 +32,10 @@ afterEach(async () => {
 async function loseGrant(
   inject: () => unknown,
 ): Promise<{ readonly tookMs: number; readonly value: string }> {
-  const [cutOff, other] = [await behindProxy.openUp(), await near.openUp(PATIENT)];
+  const [cutOff, other] = [
+    await behindProxy.openUp({ softDeadlineMs: 50, hardDeadlineMs: 200 }),
+    await near.openUp(),
+  ];
   await proxy.setFault({ kind: 'blackHole', direction: 'toClient' });
   const redis = near.client();
   const lonely = cutOff.getOrSet('a', async () => 'own');
@@ -64,7 +64,7 @@ test('a lease that was given on a connection which then broke is ended as soon a
 });
 
 test('a cache that is closed during a load ends its lease at once', async () => {
-  const [leaving, other] = [await near.openUp(PATIENT), await near.openUp(PATIENT)];
+  const [leaving, other] = [await near.openUp(), await near.openUp()];
   let finish!: (value: string) => void;
   const loading = leaving.getOrSet('a', () => new Promise<string>((resolve) => (finish = resolve)));
   await until(() => leaving.stats().loadsInFlight === 1);
@@ -79,12 +79,7 @@ test('a cache that is closed during a load ends its lease at once', async () => 
 });
 
 test('a value that is due for a refresh everywhere is loaded once in the fleet', async () => {
-  const caches = [
-    await near.openUp(PATIENT),
-    await near.openUp(PATIENT),
-    await near.openUp(PATIENT),
-    await near.openUp(PATIENT),
-  ];
+  const caches = [await near.openUp(), await near.openUp(), await near.openUp(), await near.openUp()];
   let loads = 0;
   const load = async (): Promise<number> => ++loads;
   const options = { ttlMs: 300, staleMs: 60_000 };
@@ -99,7 +94,7 @@ test('a value that is due for a refresh everywhere is loaded once in the fleet',
 });
 
 test('a load that failed leaves the lease to the next at once', async () => {
-  const [a, b] = [await near.openUp(PATIENT), await near.openUp(PATIENT)];
+  const [a, b] = [await near.openUp(), await near.openUp()];
   const failing = a.getOrSet('a', async () => {
     await sleep(50);
     throw new Error('no');
@@ -113,7 +108,7 @@ test('a load that failed leaves the lease to the next at once', async () => {
 });
 
 test('a process that waits longer than leaseWaitMs loads itself and stores nothing in Redis', async () => {
-  const [a, b] = [await near.openUp(PATIENT), await near.openUp({ ...PATIENT, leaseWaitMs: 100 })];
+  const [a, b] = [await near.openUp(), await near.openUp({ leaseWaitMs: 100 })];
   let finish!: (value: string) => void;
   const loading = a.getOrSet('a', () => new Promise<string>((resolve) => (finish = resolve)));
   await until(() => a.stats().loadsInFlight === 1);
@@ -122,5 +117,5 @@ test('a process that waits longer than leaseWaitMs loads itself and stores nothi
   finish('patient');
   await loading;
   await until(() => a.stats().l2.fills === 1);
-  expect(await (await near.openUp(PATIENT)).get('a')).toBe('patient');
+  expect(await (await near.openUp()).get('a')).toBe('patient');
 });
