@@ -170,7 +170,7 @@ describe('a user who may not do all that the cache needs', () => {
   for (const [lack, rules] of Object.entries(rights)) {
     test(`and lacks the right to ${lack} gets a cache in memory, no error, and the reason`, async () => {
       await caches.client().call('ACL', 'SETUSER', 'limited', 'on', '>secret', ...rules);
-      const cache = caches.open({}, { username: 'limited', password: 'secret' });
+      const cache = caches.open({ awayTtlMs: 60_000 }, { username: 'limited', password: 'secret' });
       let loads = 0;
       for (let index = 0; index < 20; index++) {
         expect(await cache.getOrSet('a', async () => ++loads)).toBe(1);
