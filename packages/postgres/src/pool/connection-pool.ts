@@ -1,6 +1,7 @@
 import { createTimerWheel, type TimerWheel } from '@hotpath/core';
 import { poolClosed, queueFull, serverDown } from '../errors.ts';
 import { connectionChannel, generationChannel, leakChannel } from '../telemetry.ts';
+import { sendCancelRequest } from '../wire/cancel-request.ts';
 import type { PgClient } from '../wire/pg-client.ts';
 import { type DialHooks, dial } from './dial.ts';
 import { DialPace } from './dial-pace.ts';
@@ -171,10 +172,13 @@ export class ConnectionPool {
     this.#windDown();
   }
 
-  /** Drops what is still out. */
+  /** Drops what is still out; what it runs is cancelled. */
   destroyAll(): void {
     this.#refuseAll(poolClosed());
     for (const connection of this.#all) {
+      // The server would go on with it for nobody, and keep others waiting by its snapshot and locks.
+      const { wire } = connection;
+      if (wire !== undefined && !connection.quiet) void sendCancelRequest(wire, LINGER_MS);
       this.#close(connection, 'closed');
       connection.destroy();
     }

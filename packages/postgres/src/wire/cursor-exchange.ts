@@ -16,6 +16,7 @@ export class CursorExchange extends Exchange {
   /** The reader that waits for its batch. */
   #waiting: { resolve: (rows: unknown[]) => void; reject: (error: unknown) => void } | undefined;
   #suspended = false;
+  #closing = false;
   #ending = false;
   #finished = false;
   #failure: unknown;
@@ -50,6 +51,7 @@ export class CursorExchange extends Exchange {
   }
 
   close(): Promise<void> {
+    this.#closing = true;
     if (this.#suspended) this.#end();
     return this.#over;
   }
@@ -68,6 +70,8 @@ export class CursorExchange extends Exchange {
 
   override onPortalSuspended(): void {
     this.#suspended = true;
+    // Its reader has left while the batch was on its way.
+    if (this.#closing) this.#end();
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     this.#waiting = undefined;
