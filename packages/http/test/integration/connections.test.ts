@@ -202,6 +202,32 @@ describe('connections', () => {
     expect(used.sort()).toEqual(['1', '1', '2', '2', '3', '3'].map((last) => `127.0.0.${last}`));
   });
 
+  it('keeps what a host resolved to for ttlMs, and no longer', async () => {
+    let lookups = 0;
+    await using server = await startHttp(echo);
+    for (const [ttlMs, expected] of [
+      [60_000, 1],
+      [0, 3],
+    ] as const) {
+      lookups = 0;
+      await using client = createHttpClient({
+        keepAliveConnections: 0,
+        dns: {
+          ttlMs,
+          resolve: (_host, callback) => {
+            lookups++;
+            callback(null, [{ address: '127.0.0.1', family: 4 }]);
+          },
+        },
+      });
+      for (let index = 0; index < 3; index++) {
+        await client.get(`http://a.test:${server.port}/`);
+        await until(() => client.stats().connections.open === 0);
+      }
+      expect(lookups).toBe(expected);
+    }
+  });
+
   it('goes to another address of a host when one refuses', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({
