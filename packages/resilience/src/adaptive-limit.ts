@@ -188,7 +188,6 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
     if (to === from) return;
     this.#gate.limit = to;
     if (limitEvents.hasSubscribers) limitEvents.publish({ name: this.name, from, to });
-    if (to > from) this.#gate.admitWaiting();
   }
 
   stats(): AdaptiveLimitStats {

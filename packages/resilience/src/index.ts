@@ -54,5 +54,5 @@ export type {
 } from './rate-limiter-types.ts';
 export { type Registry, type RegistryOptions, registry } from './registry.ts';
 export { isRetryable, type RetryOptions, type RetryPolicy, retry } from './retry.ts';
-export { type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.ts';
+export { type Reservation, type RetryBudget, type RetryBudgetOptions, retryBudget } from './retry-budget.ts';
 export { type TimeoutOptions, type TimeoutPolicy, type TimeoutPolicyError, timeout } from './timeout.ts';

@@ -307,7 +307,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
     const nowMs = this.#options.clock.now();
     let kept: KeyLease<Take> | undefined;
     for (const lease of this.#holding) {
-      if (lease.fetching || nowMs - lease.usedMs < this.#options.idleMs) kept = lease;
+      if (nowMs - lease.usedMs < this.#options.idleMs) kept = lease;
       else this.#underWay(this.#giveBack(lease));
     }
     if (kept !== undefined) this.#hold(kept);

@@ -1,4 +1,4 @@
-import { optionReader } from '@hotpath/core';
+import { AbortedError, optionReader } from '@hotpath/core';
 
 /** What {@link registry} takes besides the way to make an entry. */
 export interface RegistryOptions<Entry> {
@@ -17,7 +17,11 @@ export interface RegistryStats {
 
 /** A bounded set of things by key, made when first asked for: one breaker a host, one limiter a tenant. */
 export interface Registry<Entry> {
-  /** The entry for `key`; made now when there is none. Cost: one look-up. */
+  /**
+   * The entry for `key`; made now when there is none. Cost: one look-up.
+   *
+   * @throws AbortedError (HOTPATH_CLOSED) after `close()`.
+   */
   get(key: string): Entry;
   /** The entry for `key`, when there is one; does not count as use. */
   peek(key: string): Entry | undefined;
@@ -67,6 +71,7 @@ export function registry<Entry>(
   const onEvict = read.function<((key: string, entry: Entry) => void) | undefined>('onEvict', undefined);
   read.end();
   const slots = new Map<string, Slot<Entry>>();
+  let closed = false;
   let createdTotal = 0;
   let evictedTotal = 0;
 
@@ -90,6 +95,7 @@ export function registry<Entry>(
     }
   };
   const make = (key: string): Entry => {
+    if (closed) throw new AbortedError('HOTPATH_CLOSED', 'registry is closed');
     const entry = create(key);
     // Making it may have asked for the same key, and so may whoever was told of an eviction.
     for (;;) {
@@ -103,6 +109,7 @@ export function registry<Entry>(
     return entry;
   };
   const close = async (): Promise<void> => {
+    closed = true;
     const dropped = [...slots.values()];
     slots.clear();
     const closings = await Promise.allSettled(

@@ -23,14 +23,17 @@ export interface RetryBudgetStats {
   readonly deniedTotal: number;
 }
 
+/** One reserved retry: what `tryReserve` gives, to be handed to `release`; 0 is a refusal. */
+export type Reservation = number;
+
 /** Bounds retries by the share of traffic they make up; share one among all calls to one dependency. */
 export interface RetryBudget {
   /** Counts a call's first try: it pays for a share of a retry. */
   recordCall(): void;
-  /** Reserves one retry, before its back-off; false when the budget is spent. */
-  tryReserve(): boolean;
-  /** Gives back a reservation whose retry was never made. */
-  release(): void;
+  /** Reserves one retry, before its back-off; 0 when the budget is spent. */
+  tryReserve(): Reservation;
+  /** Gives back, once, a reservation whose retry was never made; where its window has passed, nothing is left to give. */
+  release(reservation: Reservation): void;
   stats(): RetryBudgetStats;
 }
 
@@ -45,7 +48,8 @@ class WindowedRetryBudget implements RetryBudget {
   readonly #reservedRing = new Uint32Array(BUCKETS);
   #calls = 0;
   #reserved = 0;
-  #current = 0;
+  /** Counts the buckets there have been, from 1 on: a reservation is the number of its bucket. */
+  #bucket = 1;
   #endMs: Milliseconds;
   #reservedTotal = 0;
   #deniedTotal = 0;
@@ -61,32 +65,29 @@ class WindowedRetryBudget implements RetryBudget {
   recordCall(): void {
     this.#expire();
     this.#calls++;
-    this.#callRing[this.#current]!++;
+    this.#callRing[this.#bucket % BUCKETS]!++;
   }
 
-  tryReserve(): boolean {
+  tryReserve(): Reservation {
     this.#expire();
     if (this.#available() < 1) {
       this.#deniedTotal++;
-      return false;
+      return 0;
     }
     this.#reserved++;
     this.#reservedTotal++;
-    this.#reservedRing[this.#current]!++;
-    return true;
+    this.#reservedRing[this.#bucket % BUCKETS]!++;
+    return this.#bucket;
   }
 
-  release(): void {
+  release(reservation: Reservation): void {
     this.#expire();
-    // The reservation may have been made in an older bucket: the newest that holds one gives it back.
-    for (let step = 0; step < BUCKETS; step++) {
-      const index = (this.#current - step + BUCKETS) % BUCKETS;
-      if (this.#reservedRing[index] === 0) continue;
-      this.#reservedRing[index]!--;
-      this.#reserved--;
-      this.#reservedTotal--;
-      return;
-    }
+    if (!(reservation > this.#bucket - BUCKETS && reservation <= this.#bucket)) return;
+    const index = reservation % BUCKETS;
+    if (this.#reservedRing[index] === 0) return;
+    this.#reservedRing[index]!--;
+    this.#reserved--;
+    this.#reservedTotal--;
   }
 
   stats(): RetryBudgetStats {
@@ -110,12 +111,13 @@ class WindowedRetryBudget implements RetryBudget {
     if (nowMs < this.#endMs) return;
     const passed = Math.floor((nowMs - this.#endMs) / this.#bucketMs) + 1;
     this.#endMs += passed * this.#bucketMs;
+    this.#bucket += passed;
     for (let step = 0; step < Math.min(passed, BUCKETS); step++) {
-      this.#current = (this.#current + 1) % BUCKETS;
-      this.#calls -= this.#callRing[this.#current] as number;
-      this.#reserved -= this.#reservedRing[this.#current] as number;
-      this.#callRing[this.#current] = 0;
-      this.#reservedRing[this.#current] = 0;
+      const index = (this.#bucket - step) % BUCKETS;
+      this.#calls -= this.#callRing[index] as number;
+      this.#reserved -= this.#reservedRing[index] as number;
+      this.#callRing[index] = 0;
+      this.#reservedRing[index] = 0;
     }
   }
 }

@@ -13,7 +13,7 @@ import { Pauses } from './internal/pauses.ts';
 import { retryAfterOf } from './internal/retry-after.ts';
 import { ChildScope, type Scope } from './internal/scope.ts';
 import type { Policy, Step, Work } from './policy.ts';
-import type { RetryBudget } from './retry-budget.ts';
+import type { Reservation, RetryBudget } from './retry-budget.ts';
 
 /** How a retry may end a call, besides with the last try's own error. */
 export type RetryError = AbortedError<'HOTPATH_CLOSED'>;
@@ -97,6 +97,9 @@ interface Ending {
   readonly value?: unknown;
 }
 
+// Stands for the reservation where there is no budget to reserve from.
+const UNBUDGETED: Reservation = -1;
+
 class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
   readonly kind = 'retry';
   readonly #options: ResolvedRetryOptions;
@@ -135,9 +138,11 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
       if (!this.#isWorthIt(ending, attempt, scope)) break;
       const delayMs = this.#delayMs(ending, attempt, scope);
       if (delayMs === undefined) break;
+      const reservation = this.#reserve();
+      if (!reservation) break;
       if (retryEvents.hasSubscribers)
         retryEvents.publish({ name: this.name, attempt, delayMs, error: ending.error, value: ending.value });
-      await this.#pause(delayMs, scope);
+      await this.#pause(delayMs, reservation, scope);
       const inner = new ChildScope(scope, Number.POSITIVE_INFINITY, attempt + 1);
       inner.follow();
       this.#retriesTotal++;
@@ -159,13 +164,13 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
     return ending.value;
   }
 
-  async #pause(delayMs: Milliseconds, scope: Scope): Promise<void> {
+  async #pause(delayMs: Milliseconds, reservation: Reservation, scope: Scope): Promise<void> {
     try {
       await this.#pauses.wait(scope, delayMs);
       // It may have been aborted between the end of its wait and its turn.
       if (scope.aborted) throw scope.reason;
     } catch (reason) {
-      this.#options.budget?.release();
+      this.#options.budget?.release(reservation);
       throw reason;
     }
   }
@@ -188,20 +193,24 @@ class BackoffRetry extends BasePolicy<RetryError> implements RetryPolicy {
     }
   }
 
-  /** Reserves a retry and says how long to wait for it; `undefined` when there will be none. */
+  /** How long to wait before the next try; `undefined` when there is no time for one. */
   #delayMs(ending: Ending, attempt: number, scope: Scope): Milliseconds | undefined {
-    const { budget, clock, maxRetryAfterMs } = this.#options;
+    const { clock, maxRetryAfterMs } = this.#options;
     const askedMs = retryAfterOf(ending.error ?? ending.value, () => clock.wallTime());
     const delayMs = Math.max(this.#backoffMs(attempt), askedMs);
     if (askedMs > maxRetryAfterMs || !(clock.now() + delayMs < scope.deadlineMs)) {
       this.#noTimeTotal++;
       return undefined;
     }
-    if (budget !== undefined && !budget.tryReserve()) {
-      this.#noBudgetTotal++;
-      return undefined;
-    }
     return delayMs;
+  }
+
+  #reserve(): Reservation {
+    const { budget } = this.#options;
+    if (budget === undefined) return UNBUDGETED;
+    const reservation = budget.tryReserve();
+    if (!reservation) this.#noBudgetTotal++;
+    return reservation;
   }
 
   /** Infinity, and so no retry, where the back-off itself is broken: the try's own ending is what the caller must see. */

@@ -11,6 +11,7 @@ export interface GateErrors {
 
 /** Lets at most `limit` in at once; further ones wait in a bounded room, in the order of priority and arrival. */
 export class ConcurrencyGate {
+  /** May be changed while calls run; who waits for a raised one goes in with the next `leave()`. */
   limit: number;
   inFlight = 0;
   readonly #clock: Clock;
@@ -57,11 +58,10 @@ export class ConcurrencyGate {
 
   leave(): void {
     this.inFlight--;
-    if (this.#room.size > 0) this.admitWaiting();
+    if (this.#room.size > 0) this.#admitWaiting();
   }
 
-  /** To be called as well when the limit was raised. */
-  admitWaiting(): void {
+  #admitWaiting(): void {
     while (this.inFlight < this.limit) {
       const waiter = this.#room.peek();
       if (waiter === undefined) return;

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { TimeoutError } from '@hotpath/core';
 import { createVirtualClock } from '@hotpath/core/testing';
 import { describe, expect, it } from 'vitest';
@@ -188,6 +189,36 @@ describe('adaptiveLimit', () => {
     }
     await Promise.all(calls);
     expect(policy.stats().inFlight).toBe(0);
+  });
+
+  it('lets nobody overtake who waits, not even who hears first that the limit has risen', async () => {
+    const { ends, work } = held();
+    const policy = adaptiveLimit({
+      algorithm: 'aimd',
+      initialLimit: 1,
+      maxWaiting: 3,
+      windowMs: 0,
+      minimumSamples: 1,
+      clock: createVirtualClock(),
+    });
+    const order: string[] = [];
+    const call = (who: string) =>
+      policy.execute(() => {
+        order.push(who);
+        return work()();
+      });
+    const calls = [call('first'), call('waiting')];
+    const onRise = () => {
+      unsubscribe('hotpath:resilience:limit', onRise);
+      calls.push(call('newcomer'));
+    };
+    subscribe('hotpath:resilience:limit', onRise);
+    ends[0]?.();
+    await calls[0];
+    await Promise.resolve();
+    expect(order).toEqual(['first', 'waiting', 'newcomer']);
+    for (const end of ends) end();
+    await Promise.all(calls);
   });
 
   it('moves at most once a window', async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { createVirtualClock } from '@hotpath/core/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -46,6 +47,26 @@ describe('hedge', () => {
     expect(await call).toBe('second');
     expect(aborted).toEqual([expect.objectContaining({ code: 'HOTPATH_HEDGE_LOST' })]);
     expect(policy.stats()).toMatchObject({ hedgedTotal: 1, wonTotal: 1, pending: 0 });
+  });
+
+  it('sends nothing more, and listens to nobody, once the call has ended', async () => {
+    const { clock, policy, after } = setUp({ delayMs: 100 });
+    const { signal } = new AbortController();
+    let tries = 0;
+    const call = policy.execute(
+      () => {
+        tries++;
+        return after(50, 'done');
+      },
+      { signal },
+    );
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await clock.advance(50);
+    await call;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    await clock.advance(1_000);
+    expect(tries).toBe(1);
+    expect(policy.stats()).toMatchObject({ hedgedTotal: 0, pending: 0 });
   });
 
   it('lets work that may not be done twice through untouched', async () => {

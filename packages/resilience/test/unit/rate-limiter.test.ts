@@ -156,6 +156,22 @@ describe('acquire', () => {
     expect(order).toEqual([4, 1]);
   });
 
+  it('takes the place of a dearer one that has left, and its time', async () => {
+    const clock = createVirtualClock();
+    const limiter = rateLimiter({ limit: 10, burst: 5, clock });
+    limiter.tryAcquire(5);
+    const controller = new AbortController();
+    const dear = limiter.acquire({ cost: 4, signal: controller.signal });
+    let servedMs = -1;
+    const cheap = limiter.acquire({ cost: 1 }).then(() => (servedMs = clock.now()));
+    controller.abort();
+    await expect(dear).rejects.toBe(controller.signal.reason);
+    await clock.advance(1_000);
+    await cheap;
+    expect(servedMs).toBe(100);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('is told at once when it can never be, or not in time', async () => {
     const { limiter } = setUp();
     limiter.tryAcquire();

@@ -1,34 +1,8 @@
-import { createVirtualClock, type VirtualClock } from '@hotpath/core/testing';
+import { createVirtualClock } from '@hotpath/core/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type RedisRateLimiterOptions, type RedisScriptPort, redisRateLimiter } from '../../src/redis.ts';
-
-/** The script, written down once more in the plainest way, on the virtual clock. */
-function modelServer(clock: VirtualClock) {
-  const buckets = new Map<string, { level: number; atMs: number }>();
-  let runs = 0;
-  const run = async (...given: (string | number)[]): Promise<unknown> => {
-    runs++;
-    const [key, ...numbers] = given.slice(2) as [string, ...number[]];
-    const [unitsPerUs, burst, returned, wanted, , ...costs] = numbers;
-    const bucket = buckets.get(key) ?? { level: 0, atMs: clock.now() };
-    let level =
-      bucket.level - (clock.now() - bucket.atMs) * 1_000 * (unitsPerUs as number) - (returned as number);
-    level = Math.max(0, level);
-    let answers = '';
-    for (const cost of costs) {
-      const fits = level + cost <= (burst as number) + 1e-6;
-      if (fits) level += cost;
-      answers += fits ? '1' : '0';
-    }
-    const lease = Math.max(0, Math.min(wanted as number, Math.floor(((burst as number) - level) / 4)));
-    level += lease;
-    buckets.set(key, { level, atMs: clock.now() });
-    return [answers, lease, String(level)];
-  };
-  const port: RedisScriptPort = { evalsha: run, eval: run };
-  return { port, runs: () => runs, levelOf: (key: string) => buckets.get(key)?.level ?? 0 };
-}
+import { type RedisRateLimiterOptions, redisRateLimiter } from '../../src/redis.ts';
+import { modelServer } from './fixtures/model-server.ts';
 
 function setUp(options: Partial<RedisRateLimiterOptions> = {}) {
   const clock = createVirtualClock();

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { RejectedError } from '@hotpath/core';
 import { createVirtualClock } from '@hotpath/core/testing';
 import fc from 'fast-check';
@@ -213,6 +214,39 @@ describe('retry', () => {
   });
 });
 
+describe('the wait between two tries', () => {
+  it('listens to the signal for no longer than it lasts', async () => {
+    const { clock, policy, failing } = setUp({ attempts: 3 });
+    const { signal } = new AbortController();
+    const call = policy.executeOutcome(failing(), { signal });
+    await clock.settle();
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await clock.advance(60_000);
+    await call;
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  });
+
+  it('does not begin for a caller who has left while that was decided', async () => {
+    const clock = createVirtualClock();
+    const controller = new AbortController();
+    const reason = new Error('left');
+    const policy = retry({
+      attempts: 2,
+      backoff: () => 60_000,
+      clock,
+      retryIf: () => {
+        controller.abort(reason);
+        return true;
+      },
+    });
+    await expect(policy.execute(() => Promise.reject(failure), { signal: controller.signal })).rejects.toBe(
+      reason,
+    );
+    expect(policy.stats()).toMatchObject({ retriesTotal: 0, waiting: 0 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
 describe('a retry budget', () => {
   it('is shared by the calls, and reserved before the back-off', async () => {
     const clock = createVirtualClock();
@@ -233,37 +267,87 @@ describe('a retry budget', () => {
 
   it('holds what a slow, obvious model holds', async () => {
     const step = fc.record({
-      pauseMs: fc.integer({ min: 0, max: 1_500 }),
-      act: fc.constantFrom('call' as const, 'reserve' as const),
+      pauseMs: fc.oneof(fc.integer({ min: 0, max: 1_500 }), fc.constantFrom(8_999, 9_000, 10_000, 10_001)),
+      act: fc.constantFrom('call' as const, 'reserve' as const, 'reserve' as const, 'release' as const),
+      which: fc.nat(),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 80, size: 'max' }), async (steps) => {
         const clock = createVirtualClock();
         const budget = retryBudget({ ratio: 0.5, minPerSecond: 0.3, windowMs: 10_000, clock });
-        const events: { second: number; act: 'call' | 'reserve' }[] = [];
-        for (const { pauseMs, act } of steps) {
+        let callSeconds: number[] = [];
+        let held: { second: number; reservation: number }[] = [];
+        let made: typeof held = [];
+        for (const { pauseMs, act, which } of steps) {
           await clock.advance(pauseMs);
           const second = Math.floor(clock.now() / 1_000);
-          const young = events.filter((event) => event.second > second - 10);
-          const calls = young.filter((event) => event.act === 'call').length;
-          const reserved = young.length - calls;
-          if (act === 'call') budget.recordCall();
-          const granted = act === 'reserve' && budget.tryReserve();
-          if (act === 'reserve') expect(granted).toBe(3 + 0.5 * calls - reserved >= 1);
-          if (act === 'call' || granted) events.push({ second, act });
+          callSeconds = callSeconds.filter((each) => each > second - 10);
+          held = held.filter((each) => each.second > second - 10);
+          const available = 3 + 0.5 * callSeconds.length - held.length;
+          if (act === 'call') {
+            budget.recordCall();
+            callSeconds.push(second);
+          } else if (act === 'reserve') {
+            const reservation = budget.tryReserve();
+            expect(reservation !== 0).toBe(available >= 1);
+            if (reservation !== 0) {
+              held.push({ second, reservation });
+              made.push(held.at(-1) as (typeof held)[0]);
+            }
+          } else if (made.length > 0) {
+            const given = made[which % made.length] as (typeof made)[0];
+            budget.release(given.reservation);
+            made = made.filter((each) => each !== given);
+            held = held.filter((each) => each !== given);
+          }
+          expect(budget.stats()).toMatchObject({ calls: callSeconds.length, reserved: held.length });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
   });
 
   it('takes back what was reserved and not used', () => {
     const budget = retryBudget({ ratio: 0, minPerSecond: 0.1 });
-    expect(budget.tryReserve()).toBe(true);
-    expect(budget.tryReserve()).toBe(false);
-    budget.release();
-    expect(budget.tryReserve()).toBe(true);
+    const reservation = budget.tryReserve();
+    expect(reservation).toBeGreaterThan(0);
+    expect(budget.tryReserve()).toBe(0);
+    budget.release(reservation);
+    expect(budget.tryReserve()).toBeGreaterThan(0);
     expect(budget.stats()).toMatchObject({ reservedTotal: 1, deniedTotal: 1 });
+  });
+
+  it("gives nobody else's reservation back for one whose window has passed, nor for one it never gave", async () => {
+    const clock = createVirtualClock();
+    const budget = retryBudget({ ratio: 0, minPerSecond: 0.1, clock });
+    const old = budget.tryReserve();
+    await clock.advance(10_000);
+    expect(budget.tryReserve()).toBeGreaterThan(0);
+    for (const wrong of [old, 0, -1, 1e9, Number.NaN]) budget.release(wrong);
+    expect(budget.tryReserve()).toBe(0);
+    expect(budget.stats()).toEqual({
+      calls: 0,
+      reserved: 1,
+      available: 0,
+      reservedTotal: 2,
+      deniedTotal: 1,
+    });
+  });
+
+  it('gets back the reservation of each call that left its back-off, and only that', async () => {
+    const clock = createVirtualClock();
+    const budget = retryBudget({ ratio: 0, minPerSecond: 0.2, clock });
+    const policy = retry({ attempts: 2, backoff: () => 12_000, budget, clock });
+    const controller = new AbortController();
+    const leaver = policy.executeOutcome(() => Promise.reject(failure), { signal: controller.signal });
+    await clock.advance(11_000);
+    const stayer = policy.executeOutcome(() => Promise.reject(failure));
+    await clock.settle();
+    controller.abort();
+    await leaver;
+    expect(budget.stats()).toMatchObject({ reserved: 1, available: 1 });
+    await clock.advance(12_000);
+    await stayer;
   });
 });
 

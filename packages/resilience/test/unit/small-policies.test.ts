@@ -87,6 +87,23 @@ describe('loadShed', () => {
     await expect(policy.execute(() => 1)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
   });
 
+  it('goes on measuring while calls come, and knows nothing of a loop that it did not watch', async () => {
+    const clock = createVirtualClock();
+    // Every timer of 20 ms fires 100 ms late.
+    const lateClock = { ...clock, now: () => 6 * clock.now() };
+    const policy = loadShed({ sampleMs: 20, clock: lateClock });
+    for (let call = 0; call < 5; call++) {
+      await policy.executeOutcome(() => 1, { priority: 0 });
+      await clock.advance(20 * 40);
+      expect(clock.pendingTimers).toBe(1);
+    }
+    expect(policy.delayMs).toBeCloseTo(100);
+    await clock.advance(20 * 60);
+    expect(clock.pendingTimers).toBe(0);
+    expect(policy.delayMs).toBe(0);
+    expect(await policy.execute(() => 1, { priority: 9 })).toBe(1);
+  });
+
   it('sheds on a loop that is really blocked', async () => {
     const policy = loadShed({ startMs: 20, fullMs: 30, sampleMs: 1 });
     await policy.execute(() => 1);
@@ -236,6 +253,10 @@ describe('registry', () => {
     await things.close();
     expect(closed).toBe(2);
     expect(things.size).toBe(0);
+    expect(() => things.get('a')).toThrow(expect.objectContaining({ code: 'HOTPATH_CLOSED' }));
+    expect(things.stats()).toEqual({ size: 0, createdTotal: 2, evictedTotal: 0 });
+    await things.close();
+    expect(closed).toBe(2);
     expect(() => registry('no' as never)).toThrow('function');
     expect(() => registry(() => 1, { maxEntries: 0 })).toThrow("'maxEntries'");
   });
