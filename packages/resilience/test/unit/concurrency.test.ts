@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { getEventListeners } from 'node:events';
 import { TimeoutError } from '@hotpath/core';
 import { createVirtualClock } from '@hotpath/core/testing';
 import { describe, expect, it } from 'vitest';
@@ -83,6 +84,20 @@ describe('bulkhead', () => {
     const outcomes = await Promise.all(calls);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(inner.stats().waiting).toBe(0);
+  });
+
+  it('listens to the signal of who waits only until it goes in', async () => {
+    const { ends, work } = held();
+    const policy = bulkhead({ limit: 1, maxWaiting: 1 });
+    const { signal } = new AbortController();
+    const calls = [policy.execute(work()), policy.execute(work(), { signal })];
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    ends[0]?.();
+    await calls[0];
+    await Promise.resolve();
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    ends[1]?.();
+    await Promise.all(calls);
   });
 
   it.each([2.5, -1, 10])('refuses the priority %s by name, when it matters', async (priority) => {

@@ -69,6 +69,19 @@ describe('a lease', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('that went back is forgotten: its key, used again without one, is not looked after', async () => {
+    const given = setUp({ idleMs: 1_000 });
+    const { clock, limiter } = given;
+    await fillLease(given, 'a');
+    await clock.advance(1_100);
+    await fillLease(given, 'b');
+    await clock.advance(900);
+    expect(await limiter.tryAcquire(101, 'a')).toMatchObject({ decidedBy: 'refusal' });
+    await clock.advance(100 + SHORTLY_MS);
+    expect(limiter.stats()).toMatchObject({ leasedTotal: 42, returnedTotal: 40 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('is not given to a key that there is no room to remember', async () => {
     const { clock, server, limiter } = setUp({ maxKeys: 1 });
     server.hold();
