@@ -25,16 +25,17 @@ const DECLINED = Symbol('declined');
  * holes in arrays, and objects that are neither plain nor have `toJSON` (`Map`, typed arrays, …).
  */
 export function canonicalize(value: unknown): string {
-  // JSON.stringify would call the one on what was already checked; the other's names can't be assigned when it is frozen.
-  if ('toJSON' in Array.prototype || !Object.isExtensible(Object.prototype)) {
-    return canonicalizeCarefully(value);
-  }
+  // JSON.stringify would call it on what was already checked.
+  if ('toJSON' in Array.prototype) return canonicalizeCarefully(value);
   const sorted = sortedCopy(value, 0);
   if (sorted === DECLINED) return canonicalizeCarefully(value);
   const text = JSON.stringify(sorted);
   // So JSON.stringify writes a lone surrogate; a text about escapes can look the same.
   return text.includes('\\ud') ? canonicalizeCarefully(value) : text;
 }
+
+// A setter or a read-only name of Object.prototype would take what is assigned to a copy that inherits from it.
+const NOTHING = Object.freeze(Object.create(null)) as object;
 
 /** A copy whose keys were added in canonical order, for JSON.stringify to write in that order. */
 function sortedCopy(value: unknown, depth: number): unknown {
@@ -56,6 +57,8 @@ function sortedCopy(value: unknown, depth: number): unknown {
     const length = value.length;
     const copy: unknown[] = [];
     for (let index = 0; index < length; index++) {
+      // Inherited: what is pushed would end there.
+      if (index in copy) return DECLINED;
       const member: unknown = value[index];
       const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
       if (item === DECLINED) return DECLINED;
@@ -65,7 +68,7 @@ function sortedCopy(value: unknown, depth: number): unknown {
   }
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return DECLINED;
-  const copy: Record<string, unknown> = {};
+  const copy: Record<string, unknown> = Object.create(NOTHING);
   const keys = sortedKeys(value);
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as string;

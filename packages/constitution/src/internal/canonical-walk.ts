@@ -2,6 +2,9 @@ import { describe } from '@hotpath/core';
 import { CanonicalJsonError } from '../errors.ts';
 import { sortedKeys } from './sorted-keys.ts';
 
+// Characters.
+const LONGEST_PLACE = 400;
+
 /** An array or object that is being written, and how far that has come. */
 interface Frame {
   readonly value: object;
@@ -9,25 +12,29 @@ interface Frame {
   readonly keys: readonly string[] | undefined;
   readonly count: number;
   next: number;
+  /** What holds it. */
+  readonly outer: Frame | undefined;
 }
 
 /**
  * As `canonicalize`, with its own stack instead of the language's: any depth, and errors that name the place.
  *
+ * Assigns no name or index that a polluted prototype could take: text is put together, frames are linked.
+ *
  * Cost: linear in the value's size.
  */
 export function canonicalizeCarefully(root: unknown): string {
-  const stack: Frame[] = [];
+  let frame: Frame | undefined;
   const open = new Set<object>();
-  const parts: string[] = [];
+  let text = '';
 
   const fail = (problem: string): never => {
-    throw new CanonicalJsonError(placeOf(stack), problem);
+    throw new CanonicalJsonError(placeOf(frame), problem);
   };
 
-  const quote = (text: string): string => {
-    if (!text.isWellFormed()) fail('holds a lone surrogate');
-    return JSON.stringify(text);
+  const quote = (content: string): string => {
+    if (!content.isWellFormed()) fail('holds a lone surrogate');
+    return JSON.stringify(content);
   };
 
   /** Writes a value that has no members, or begins one that has. */
@@ -35,14 +42,14 @@ export function canonicalizeCarefully(root: unknown): string {
     const value = representation(given, key);
     switch (typeof value) {
       case 'string':
-        parts.push(quote(value));
+        text += quote(value);
         return;
       case 'number':
         if (!Number.isFinite(value)) fail(`is ${value}`);
-        parts.push(String(value));
+        text += String(value);
         return;
       case 'boolean':
-        parts.push(value ? 'true' : 'false');
+        text += value ? 'true' : 'false';
         return;
       case 'object':
         break;
@@ -50,42 +57,44 @@ export function canonicalizeCarefully(root: unknown): string {
         fail(`is ${describe(value)}`);
     }
     if (value === null) {
-      parts.push('null');
+      text += 'null';
       return;
     }
     const object = value as object;
     if (open.has(object)) fail('contains itself');
     if (Array.isArray(object)) {
-      parts.push('[');
-      stack.push({ value: object, keys: undefined, count: object.length, next: 0 });
+      text += '[';
+      frame = { value: object, keys: undefined, count: object.length, next: 0, outer: frame };
     } else {
       if (!isPlain(object)) fail(`is ${kindOf(object)}, which JSON can't carry`);
       const keys = sortedKeys(object);
-      parts.push('{');
-      stack.push({ value: object, keys, count: keys.length, next: 0 });
+      text += '{';
+      frame = { value: object, keys, count: keys.length, next: 0, outer: frame };
     }
     open.add(object);
   };
 
   write(root, '');
-  for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
+  while (frame !== undefined) {
+    const { value, keys, count }: Frame = frame;
     const index = frame.next++;
-    if (index === frame.count) {
-      parts.push(frame.keys === undefined ? ']' : '}');
-      open.delete(frame.value);
-      stack.pop();
+    if (index === count) {
+      text += keys === undefined ? ']' : '}';
+      open.delete(value);
+      frame = frame.outer;
       continue;
     }
-    if (index > 0) parts.push(',');
-    if (frame.keys === undefined) {
-      write((frame.value as readonly unknown[])[index], String(index));
+    if (index > 0) text += ',';
+    if (keys === undefined) {
+      // What is inherited is no member.
+      write(Object.hasOwn(value, index) ? (value as readonly unknown[])[index] : undefined, String(index));
     } else {
-      const key = frame.keys[index] as string;
-      parts.push(quote(key), ':');
-      write((frame.value as Readonly<Record<string, unknown>>)[key], key);
+      const key = keys[index] as string;
+      text += `${quote(key)}:`;
+      write((value as Readonly<Record<string, unknown>>)[key], key);
     }
   }
-  return parts.join('');
+  return text;
 }
 
 /** What `toJSON` gives, where it is the object's own or its class's; a polluted `Object.prototype` has no say. */
@@ -107,15 +116,15 @@ function kindOf(object: object): string {
   return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'no plain object';
 }
 
-function placeOf(stack: readonly Frame[]): string {
-  let place = '$';
-  for (const { keys, next } of stack) {
-    if (keys === undefined) place += `[${next - 1}]`;
-    else {
-      const key = keys[next - 1] as string;
-      place += /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
-    }
-    if (place.length > 400) return `${place.slice(0, 400)}…`;
+function placeOf(innermost: Frame | undefined): string {
+  let place = '';
+  for (let frame = innermost; frame !== undefined; frame = frame.outer) {
+    const { keys, next } = frame;
+    place = `${keys === undefined ? `[${next - 1}]` : member(keys[next - 1] as string)}${place}`;
   }
-  return place;
+  return place.length < LONGEST_PLACE ? `$${place}` : `$${place.slice(0, LONGEST_PLACE)}…`;
+}
+
+function member(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }

@@ -249,6 +249,38 @@ describe('canonicalize', () => {
   });
 
   it.each([
+    ['a setter', { set() {} }],
+    ['a getter', { get: () => 'polluted' }],
+    ['a getter and a setter', { get: () => 'polluted', set() {} }],
+    ['a read-only value', { value: 'polluted' }],
+    ['a value', { value: 'polluted', writable: true }],
+  ])('writes what it was given where a prototype has %s of the same name', (_, descriptor) => {
+    const deep = (levels: number): unknown =>
+      levels === 0 ? { name: [1, { name: 2 }] } : [deep(levels - 1)];
+    for (const prototype of [Object.prototype, Array.prototype]) {
+      for (const name of ['name', '0', '1']) {
+        const texts: string[] = [];
+        let problem: unknown;
+        Object.defineProperty(prototype, name, { ...descriptor, configurable: true });
+        try {
+          texts[2] = canonicalize({ name: [1, { name: 2 }], a: [] });
+          texts[3] = canonicalize(deep(70));
+          canonicalize(new Array(2));
+        } catch (error) {
+          problem = error;
+        } finally {
+          Reflect.deleteProperty(prototype, name);
+        }
+        expect(texts.slice(2)).toEqual([
+          '{"a":[],"name":[1,{"name":2}]}',
+          `${'['.repeat(70)}{"name":[1,{"name":2}]}${']'.repeat(70)}`,
+        ]);
+        expect(problem).toMatchObject({ code: 'HOTPATH_CANONICAL_JSON' });
+      }
+    }
+  });
+
+  it.each([
     ['a lone high surrogate', { a: ['x', '\ud800'] }, '$.a[1] holds a lone surrogate'],
     ['a lone low surrogate', '\udc00', '$ holds a lone surrogate'],
     ['a lone surrogate in a key', [{ 'a\ud800': 1 }], '$[0]["a\\ud800"] holds a lone surrogate'],
