@@ -3,7 +3,8 @@ import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/pro
 import { join } from 'node:path';
 import { AuditCorruptError } from '../errors.ts';
 import { linesOf } from '../internal/lines-of.ts';
-import { writeWhole } from '../internal/write-whole.ts';
+import { syncFolder, writeWhole } from '../internal/write-whole.ts';
+import { parseLine } from './entry.ts';
 import { HASH_BYTES } from './merkle.ts';
 import type { AuditMeta, AuditStore, StoredLines, StoredSegment } from './store.ts';
 import { takeWriterLock } from './writer-lock.ts';
@@ -13,6 +14,10 @@ import { takeWriterLock } from './writer-lock.ts';
  *
  * `segment-000000.log` holds a segment's lines, `.tree` its tree once it is full, `.root` what stays when
  * it was dropped; `checkpoints` and `audit.json` the rest. `writer.lock` keeps a second writer away.
+ *
+ * A sync that failed tells so once: the system may have thrown away what was not on the disk, and the next sync
+ * succeeds without it; where its blocks were only promised, writing them again in place does not help either. So
+ * what was written since the last good sync is kept, and after a failed one the segment is written anew beside itself.
  */
 export class FileAuditStore implements AuditStore {
   readonly #directory: string;
@@ -20,8 +25,13 @@ export class FileAuditStore implements AuditStore {
   #log: FileHandle | undefined;
   #logSegment = -1;
   #logBytes = 0;
-  /** Files written since the last sync. */
-  #unsynced = new Set<FileHandle>();
+  /** What was written since the last good sync, and how much that is. */
+  #unsynced: Buffer[] = [];
+  #unsyncedBytes = 0;
+  /** Whether the last sync failed. */
+  #isDoubtful = false;
+  #checkpointBytes = 0;
+  #isCheckpointDoubtful = false;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -61,8 +71,18 @@ export class FileAuditStore implements AuditStore {
     this.#release = takeWriterLock(this.#path('writer.lock'));
     const stored = await this.meta();
     if (stored === undefined) writeWhole(this.#path('audit.json'), `${JSON.stringify(meta)}\n`);
+    // What an earlier writer could not bring to the disk can still be read from memory, and be gone later.
+    for (const { number, state } of await this.segments()) {
+      const path = this.#segmentPath(number, 'log');
+      if (state === 'open') writeWhole(path, await readFile(path));
+    }
     const checkpoints = this.#path('checkpoints');
-    if (existsSync(checkpoints)) await cutTornLine(checkpoints);
+    if (existsSync(checkpoints)) {
+      const content = await readFile(checkpoints);
+      // One whose write was cut off says nothing; it must not spoil the next one.
+      this.#checkpointBytes = content.lastIndexOf(10) + 1;
+      writeWhole(checkpoints, content.subarray(0, this.#checkpointBytes));
+    }
     return stored ?? meta;
   }
 
@@ -154,12 +174,14 @@ export class FileAuditStore implements AuditStore {
   }
 
   async append(segment: number, _firstIndex: number, lines: readonly string[]): Promise<void> {
+    if (this.#isDoubtful || this.#unsyncedBytes > MOST_UNSYNCED_BYTES) await this.sync();
     const log = await this.#logOf(segment);
     const bytes = Buffer.from(`${lines.join('\n')}\n`);
     // At a place of its own, so that what a failed write left is written over.
     await writeAll(log, bytes, this.#logBytes);
     this.#logBytes += bytes.length;
-    this.#unsynced.add(log);
+    this.#unsynced.push(bytes);
+    this.#unsyncedBytes += bytes.length;
   }
 
   async #logOf(segment: number): Promise<FileHandle> {
@@ -169,9 +191,15 @@ export class FileAuditStore implements AuditStore {
     this.#log = undefined;
     const path = this.#segmentPath(segment, 'log');
     const log = await open(path, existsSync(path) ? 'r+' : 'wx+');
+    try {
+      this.#logBytes = (await log.stat()).size;
+      syncFolder(this.#directory);
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
     this.#log = log;
     this.#logSegment = segment;
-    this.#logBytes = (await log.stat()).size;
     return log;
   }
 
@@ -182,8 +210,29 @@ export class FileAuditStore implements AuditStore {
   }
 
   async sync(): Promise<void> {
-    for (const file of this.#unsynced) await file.datasync();
-    this.#unsynced.clear();
+    if (this.#log === undefined || this.#unsyncedBytes === 0) return;
+    if (this.#isDoubtful) {
+      await this.#writeAnew(this.#log);
+    } else {
+      this.#isDoubtful = true;
+      await this.#log.datasync();
+    }
+    this.#isDoubtful = false;
+    this.#unsynced = [];
+    this.#unsyncedBytes = 0;
+  }
+
+  async #writeAnew(log: FileHandle): Promise<void> {
+    const path = this.#segmentPath(this.#logSegment, 'log');
+    const syncedBytes = this.#logBytes - this.#unsyncedBytes;
+    const synced = (await readFile(path)).subarray(0, syncedBytes);
+    const lines = linesOf(synced).slice(0, -1);
+    if (synced.length < syncedBytes || lines.some((line) => parseLine(line) === undefined)) {
+      throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `${path} lost what was on the disk`);
+    }
+    writeWhole(path, Buffer.concat([synced, ...this.#unsynced]));
+    this.#log = await open(path, 'r+');
+    await log.close();
   }
 
   async nodes(segment: number, positions: readonly number[]): Promise<readonly Buffer[]> {
@@ -211,13 +260,23 @@ export class FileAuditStore implements AuditStore {
   }
 
   async addCheckpoint(note: string): Promise<void> {
-    const file = await open(this.#path('checkpoints'), 'a');
-    try {
-      await file.writeFile(`${JSON.stringify(note)}\n`);
-      await file.datasync();
-    } finally {
-      await file.close();
+    const path = this.#path('checkpoints');
+    const bytes = Buffer.from(`${JSON.stringify(note)}\n`);
+    if (this.#checkpointBytes === 0 || this.#isCheckpointDoubtful) {
+      const synced = this.#checkpointBytes === 0 ? '' : await readFile(path);
+      writeWhole(path, Buffer.concat([Buffer.from(synced).subarray(0, this.#checkpointBytes), bytes]));
+    } else {
+      this.#isCheckpointDoubtful = true;
+      const file = await open(path, 'r+');
+      try {
+        await writeAll(file, bytes, this.#checkpointBytes);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
     }
+    this.#isCheckpointDoubtful = false;
+    this.#checkpointBytes += bytes.length;
   }
 
   async drop(segment: number): Promise<void> {
@@ -238,6 +297,9 @@ export class FileAuditStore implements AuditStore {
   }
 }
 
+/** Kept in memory until a sync at most, also where the log does not sync each flush. */
+const MOST_UNSYNCED_BYTES = 16 * 2 ** 20;
+
 /** Hashes that one read may take: the upper half of a tree's levels lies as close together. */
 const LARGEST_SPAN = 256;
 
@@ -256,18 +318,5 @@ async function writeAll(file: FileHandle, bytes: Buffer, position: number): Prom
   for (let written = 0; written < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
     written += bytesWritten;
-  }
-}
-
-/** A checkpoint whose write was cut off says nothing; it must not spoil the next one. */
-async function cutTornLine(path: string): Promise<void> {
-  const content = await readFile(path);
-  const end = content.lastIndexOf(10) + 1;
-  if (end === content.length) return;
-  const file = await open(path, 'r+');
-  try {
-    await file.truncate(end);
-  } finally {
-    await file.close();
   }
 }

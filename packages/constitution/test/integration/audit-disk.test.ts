@@ -1,16 +1,20 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnNode } from '@hotpath/testkit';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { createAuditLog, verifyAuditLog } from '../../src/index.ts';
+import { lateDisk, smallDisk } from './small-disk.ts';
 
 let folder: string;
+const disks: { remove(): void }[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hotpath-disk-'));
 });
 afterEach(() => {
+  for (const disk of disks.splice(0)) disk.remove();
   chmodSync(folder, 0o755);
   rmSync(folder, { recursive: true, force: true });
 });
@@ -27,28 +31,71 @@ function limitFiles(pid: number, bytes: number | 'unlimited'): void {
 }
 
 it('refuses with a code while the disk is full, keeps what waits, and loses nothing once there is room', async () => {
-  await using writer = spawnNode(join(import.meta.dirname, 'committing-writer.ts'), [folder]);
+  const disk = smallDisk(join(folder, 'disk'), '64k');
+  if (disk !== undefined) disks.push(disk);
+  const directory = join(folder, 'disk', 'log');
+  await using writer = spawnNode(join(import.meta.dirname, 'committing-writer.ts'), [directory]);
   const begun = await writer.receive<Report>();
   expect(begun.committed).toBe(1);
-  limitFiles(writer.pid, 60_000);
+  if (disk === undefined) limitFiles(writer.pid, 60_000);
   let report: Report;
   let acknowledged = 1;
   do {
     report = await writer.receive<Report>();
     acknowledged = report.committed ?? acknowledged;
   } while (report.code === undefined);
-  expect(report).toMatchObject({ code: 'HOTPATH_AUDIT_UNAVAILABLE', cause: 'EFBIG' });
+  expect(report).toMatchObject({
+    code: 'HOTPATH_AUDIT_UNAVAILABLE',
+    cause: disk === undefined ? 'EFBIG' : 'ENOSPC',
+  });
   // What is on the disk is sound but for a line that was cut off.
-  const full = await verifyAuditLog(folder);
+  const full = await verifyAuditLog(directory);
   expect(full.problems.filter(({ kind }) => kind !== 'torn')).toEqual([]);
   expect(full.size).toBeGreaterThanOrEqual(acknowledged);
-  limitFiles(writer.pid, 'unlimited');
+  if (disk === undefined) limitFiles(writer.pid, 'unlimited');
+  else disk.resize('4m');
   while ((report.committed ?? 0) < acknowledged + 100) report = await writer.receive<Report>();
   writer.send('stop');
   let size: number | undefined;
   while (size === undefined) ({ size } = await writer.receive<{ size?: number }>());
-  expect(await verifyAuditLog(folder)).toMatchObject({ ok: true, size, problems: [] });
+  expect(await verifyAuditLog(directory)).toMatchObject({ ok: true, size, problems: [] });
+  await writer.exited;
 });
+
+const entry = { who: 'writer', what: 'x'.repeat(2_000), decision: 'allow', fingerprint: 'f' };
+
+it('writes again what a failed sync may have lost, before it says that anything is safe', async () => {
+  const disk = lateDisk(folder);
+  const directory = disk === undefined ? folder : join(disk.path, 'log');
+  if (disk !== undefined) disks.push(disk);
+  const log = await createAuditLog({ directory, retryIntervalMs: 3_600_000 });
+  const failures: unknown[] = [];
+  const commit = (): Promise<unknown> => log.commit(entry).catch((error) => failures.push(error));
+  await commit();
+  // Where no such disk can be made, the sync itself drops what was written, and fails.
+  if (disk === undefined) await loseAtNextSync(join(directory, 'segment-000000.log'));
+  while (failures.length === 0 && log.size < 5_000) await commit();
+  expect(failures).toMatchObject([{ code: 'HOTPATH_AUDIT_UNAVAILABLE' }]);
+  disk?.makeRoom();
+  await log.flush();
+  await log.commit(entry);
+  const { size } = log;
+  await log.close();
+  disk?.restart();
+  expect(await verifyAuditLog(directory)).toMatchObject({ ok: true, size, problems: [] });
+}, 30_000);
+
+async function loseAtNextSync(path: string): Promise<void> {
+  const file = await open(path);
+  const { size } = await file.stat();
+  await file.close();
+  const sync = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, 'datasync');
+  onTestFinished(() => sync.mockRestore());
+  sync.mockImplementationOnce(async () => {
+    truncateSync(path, size);
+    throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+  });
+}
 
 it('refuses to open a folder that it may not write to, and leaves it as it was', async () => {
   const closed = join(folder, 'closed');

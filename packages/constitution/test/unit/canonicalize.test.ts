@@ -250,8 +250,8 @@ describe('canonicalize', () => {
 
   it.each([
     ['a setter', { set() {} }],
-    ['a getter', { get: () => 'polluted' }],
-    ['a getter and a setter', { get: () => 'polluted', set() {} }],
+    ['a getter', { get: (): string => 'polluted' }],
+    ['a getter and a setter', { get: (): string => 'polluted', set() {} }],
     ['a read-only value', { value: 'polluted' }],
     ['a value', { value: 'polluted', writable: true }],
   ])('writes what it was given where a prototype has %s of the same name', (_, descriptor) => {
