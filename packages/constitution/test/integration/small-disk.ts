@@ -6,6 +6,9 @@ const run = (command: string, ...args: readonly string[]): void => {
   execFileSync(command, args, { stdio: 'ignore' });
 };
 
+const canRun = (command: string, ...args: readonly string[]): boolean =>
+  spawnSync(command, args).status === 0;
+
 /** A file system in memory that is full soon. */
 export interface SmallDisk {
   readonly path: string;
@@ -16,8 +19,7 @@ export interface SmallDisk {
 /** Makes one under `path`, or says `undefined` where that takes rights that we have not. */
 export function smallDisk(path: string, size: string): SmallDisk | undefined {
   mkdirSync(path);
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'hotpath', path]);
-  if (mounted.status !== 0) return undefined;
+  if (!canRun('mount', '-t', 'tmpfs', '-o', `size=${size}`, 'hotpath', path)) return undefined;
   return {
     path,
     resize: (next) => run('mount', '-o', `remount,size=${next}`, path),
