@@ -84,7 +84,7 @@ class WindowedRetryBudget implements RetryBudget {
     this.#expire();
     if (!(reservation > this.#bucket - BUCKETS && reservation <= this.#bucket)) return;
     const index = reservation % BUCKETS;
-    if (this.#reservedRing[index] === 0) return;
+    if ((this.#reservedRing[index] ?? 0) === 0) return;
     this.#reservedRing[index]!--;
     this.#reserved--;
     this.#reservedTotal--;

@@ -322,8 +322,9 @@ describe('a retry budget', () => {
     const budget = retryBudget({ ratio: 0, minPerSecond: 0.1, clock });
     const old = budget.tryReserve();
     await clock.advance(10_000);
-    expect(budget.tryReserve()).toBeGreaterThan(0);
-    for (const wrong of [old, 0, -1, 1e9, Number.NaN]) budget.release(wrong);
+    const held = budget.tryReserve();
+    expect(held).toBeGreaterThan(0);
+    for (const wrong of [old, 0, -1, held + 10, held - 0.5, Number.NaN]) budget.release(wrong);
     expect(budget.tryReserve()).toBe(0);
     expect(budget.stats()).toEqual({
       calls: 0,
@@ -332,12 +333,15 @@ describe('a retry budget', () => {
       reservedTotal: 2,
       deniedTotal: 1,
     });
+    for (let time = 0; time < 2; time++) budget.release(held);
+    expect(budget.stats()).toMatchObject({ reserved: 0, available: 1, reservedTotal: 1 });
   });
 
   it('gets back the reservation of each call that left its back-off, and only that', async () => {
     const clock = createVirtualClock();
     const budget = retryBudget({ ratio: 0, minPerSecond: 0.2, clock });
     const policy = retry({ attempts: 2, backoff: () => 12_000, budget, clock });
+    await clock.advance(3_000);
     const controller = new AbortController();
     const leaver = policy.executeOutcome(() => Promise.reject(failure), { signal: controller.signal });
     await clock.advance(11_000);
@@ -345,6 +349,14 @@ describe('a retry budget', () => {
     await clock.settle();
     controller.abort();
     await leaver;
+    expect(budget.stats()).toMatchObject({ reserved: 1, available: 1 });
+    const sooner = new AbortController();
+    const second = policy.executeOutcome(() => Promise.reject(failure), { signal: sooner.signal });
+    await clock.settle();
+    expect(budget.stats()).toMatchObject({ reserved: 2, available: 0 });
+    await clock.advance(3_000);
+    sooner.abort();
+    await second;
     expect(budget.stats()).toMatchObject({ reserved: 1, available: 1 });
     await clock.advance(12_000);
     await stayer;
