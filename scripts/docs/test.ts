@@ -27,15 +27,6 @@ const COMPILER_OPTIONS = {
   noEmit: true,
 };
 
-/** The servers that the programs are given are there, so programs need not doubt it. */
-const AMBIENT = `declare namespace NodeJS {
-  interface ProcessEnv {
-    REDIS_URL: string;
-    DATABASE_URL: string;
-  }
-}
-`;
-
 /** Pages whose blocks are promises to readers. */
 function pages(): string[] {
   return globSync(['README.md', 'packages/*/README.md', 'docs/**/*.md'], {
@@ -62,7 +53,6 @@ export async function testDocs(
   if (!existsSync(MODULES)) throw new Error(`${MODULES} is missing`);
   symlinkSync(MODULES, join(folder, 'node_modules'), 'dir');
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-  writeFileSync(join(folder, 'ambient.d.ts'), AMBIENT);
   writeFileSync(
     join(folder, 'tsconfig.json'),
     JSON.stringify({ compilerOptions: COMPILER_OPTIONS, include: ['*.ts', '*.js'] }),

@@ -16,7 +16,6 @@ import {
   type HttpGatherOutcome,
   type HttpGatherResult,
   type HttpGatherStreamOptions,
-  type HttpGatherValue,
 } from './http-gather.ts';
 import { Engine } from './internal/engine.ts';
 import type { ServerEvent } from './internal/event-parser.ts';
@@ -82,17 +81,25 @@ export interface HttpClient extends AsyncDisposable {
    * connections; then an origin that makes no progress does not hold up the others' items.
    *
    * @example
-   * const results = await client.gather(ids.map((id) => `/policies/${id}`), { as: 'json' });
+   * const results = await client.gather<Policy>(ids.map((id) => `/policies/${id}`), { as: 'json' });
    */
-  gather<T = unknown, Mode extends GatherMode = 'settled', As extends 'response' | 'json' = 'response'>(
+  gather<T = unknown, Mode extends GatherMode = 'settled'>(
     requests: GatherItems<HttpRequest | string>,
-    options?: HttpGatherOptions<Mode, As>,
-  ): Promise<HttpGatherOutcome<Mode, HttpGatherValue<As, T>>>;
+    options: HttpGatherOptions<Mode, 'json'> & { readonly as: 'json' },
+  ): Promise<HttpGatherOutcome<Mode, T>>;
+  gather<Mode extends GatherMode = 'settled'>(
+    requests: GatherItems<HttpRequest | string>,
+    options?: HttpGatherOptions<Mode, 'response'>,
+  ): Promise<HttpGatherOutcome<Mode, HttpResponse>>;
   /** As `gather`, but yields each result as it comes, and takes new items only as fast as results are read. */
-  gatherStream<T = unknown, As extends 'response' | 'json' = 'response'>(
+  gatherStream<T = unknown>(
     requests: GatherItems<HttpRequest | string>,
-    options?: HttpGatherStreamOptions<As>,
-  ): AsyncGenerator<HttpGatherResult<HttpGatherValue<As, T>>, void, void>;
+    options: HttpGatherStreamOptions<'json'> & { readonly as: 'json' },
+  ): AsyncGenerator<HttpGatherResult<T>, void, void>;
+  gatherStream(
+    requests: GatherItems<HttpRequest | string>,
+    options?: HttpGatherStreamOptions<'response'>,
+  ): AsyncGenerator<HttpGatherResult, void, void>;
   /** Makes a batcher: many callers' single look-ups become one request. The caller closes it. */
   batcher<Item, Value>(options: HttpBatcherOptions<Item, Value>): Batcher<Item, Value>;
   /**
@@ -157,8 +164,10 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     postJson: sendJson('postJson', 'POST'),
     putJson: sendJson('putJson', 'PUT'),
     patchJson: sendJson('patchJson', 'PATCH'),
-    gather: (requests, given) => gatherRequests(engine, requests, given) as Promise<never>,
-    gatherStream: (requests, given) => gatherRequestsStream(engine, requests, given),
+    gather: (requests: GatherItems<HttpRequest | string>, given?: HttpGatherOptions) =>
+      gatherRequests(engine, requests, given) as Promise<never>,
+    gatherStream: (requests: GatherItems<HttpRequest | string>, given?: HttpGatherStreamOptions) =>
+      gatherRequestsStream(engine, requests, given) as AsyncGenerator<never, void, void>,
     batcher: (given) => batchRequests(engine, given),
     events: (request, given) => readEvents(engine, request, given),
     stream: (request) => openStream(engine, request),

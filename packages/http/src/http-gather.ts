@@ -37,9 +37,6 @@ export type HttpGatherOptions<
 export type HttpGatherStreamOptions<As extends 'response' | 'json' = 'response' | 'json'> =
   GatherStreamOptions & HttpGatherAs<As>;
 
-/** What one request of a gather gives. */
-export type HttpGatherValue<As, T> = As extends 'json' ? T : HttpResponse;
-
 /** What a gather of requests resolves with, by its mode. */
 export type HttpGatherOutcome<Mode extends GatherMode, Value> = Mode extends 'settled'
   ? HttpGatherResult<Value>[]

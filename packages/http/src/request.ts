@@ -8,7 +8,10 @@ export type { HeaderInput } from './internal/headers.ts';
 /** Request methods, in either case; any other token but CONNECT is allowed too. */
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | (string & {});
 
-/** A body to send. Streams and iterables can be sent only once, so such a request is never tried again. */
+/**
+ * A body to send. Streams and iterables can be sent only once, so such a request is never tried again; a file
+ * can be, as the Blob of `await openAsBlob(path)` of `node:fs`.
+ */
 export type HttpBody = string | Buffer | Uint8Array | Blob | Readable | AsyncIterable<Uint8Array>;
 
 /** What a query may be given as; `undefined` leaves a parameter out, an array repeats it. */

@@ -81,7 +81,7 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv, output: CliO
     throw new UsageError(`say one of plan, apply and report, got ${positionals.join(' ') || 'nothing'}`);
   }
   const connectionString = values.url ?? env.DATABASE_URL;
-  if (connectionString === undefined) throw new UsageError('give --url, or set DATABASE_URL');
+  if (!connectionString) throw new UsageError('give --url, or set DATABASE_URL');
   const definitions = [
     ...(values.definitions === undefined ? [] : await readDefinitions(values.definitions)),
     ...(values.governance === undefined ? [] : governanceIndexes(values.governance)),

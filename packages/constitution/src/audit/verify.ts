@@ -49,7 +49,10 @@ export async function verifyAuditLog(
 ): Promise<AuditVerification> {
   const reader = typeof log === 'string' ? new FileAuditStore(log) : log;
   const meta = await reader.meta();
-  if (meta === undefined) throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', 'there is no audit log');
+  if (meta === undefined) {
+    const where = typeof log === 'string' ? ` in ${log}` : '';
+    throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `there is no audit log${where}`);
+  }
   const problems: AuditProblem[] = [];
   // Checkpoints first: what they cover was written before them, and a writer goes on meanwhile.
   const notes = [...(await reader.checkpoints()), ...outside];

@@ -18,9 +18,14 @@ test('types', () => {
     expectTypeOf(await client.gather(['/'])).toEqualTypeOf<HttpGatherResult<HttpResponse>[]>();
     expectTypeOf(await client.gather(['/'], { mode: 'failFast' })).toEqualTypeOf<HttpResponse[]>();
     expectTypeOf(await client.gather(['/'], { mode: 'any' })).toEqualTypeOf<HttpResponse>();
-    expectTypeOf(await client.gather<Policy, 'settled', 'json'>(['/'], { as: 'json' })).toEqualTypeOf<
+    expectTypeOf(await client.gather<Policy>(['/'], { as: 'json' })).toEqualTypeOf<
       HttpGatherResult<Policy>[]
     >();
+    expectTypeOf(await client.gather(['/'], { as: 'json' })).toEqualTypeOf<HttpGatherResult<unknown>[]>();
+    expectTypeOf(await client.gather(['/'], { as: 'json', mode: 'any' })).toBeUnknown();
+    for await (const result of client.gatherStream<Policy>(['/'], { as: 'json' })) {
+      expectTypeOf(result).toEqualTypeOf<HttpGatherResult<Policy>>();
+    }
     for await (const event of client.events('/')) expectTypeOf(event).toEqualTypeOf<ServerEvent>();
     const batcher = client.batcher({
       toRequest: (ids: readonly number[]) => `/?${ids}`,

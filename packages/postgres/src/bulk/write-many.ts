@@ -126,7 +126,10 @@ export async function insertMany(
   options: InsertOptions = {},
 ): Promise<number> {
   checkRows('insertMany', rows);
-  const onConflict = optionReader('insertMany', options).oneOf('onConflict', conflictRules, 'error');
+  const read = optionReader('insertMany', options);
+  const onConflict = read.oneOf('onConflict', conflictRules, 'error');
+  for (const name of ['timeoutMs', 'signal']) read.any(name);
+  read.end();
   const limit = new TimeLimit(executor, options);
   if (rows.length === 0) return 0;
   return catalog.using(table, async (info) => {
@@ -172,7 +175,10 @@ export async function upsertMany(
   options: UpsertOptions = {},
 ): Promise<UpsertCounts> {
   checkRows('upsertMany', rows);
-  const rule = optionReader('upsertMany', options).oneOf('onDuplicate', duplicateRules, 'last');
+  const read = optionReader('upsertMany', options);
+  const rule = read.oneOf('onDuplicate', duplicateRules, 'last');
+  for (const name of ['key', 'update', 'timeoutMs', 'signal']) read.any(name);
+  read.end();
   const limit = new TimeLimit(executor, options);
   if (rows.length === 0) return { inserted: 0, updated: 0, unchanged: 0 };
   return catalog.using(table, async (info) => {

@@ -56,6 +56,8 @@ export async function paginate(
 ): Promise<Page<Record<string, unknown>>> {
   const read = optionReader('paginate', options);
   const pageSize = read.integer('pageSize', DEFAULT_PAGE, { min: 1, max: LARGEST_PAGE });
+  for (const name of ['orderBy', 'after', 'where', 'columns', 'timeoutMs', 'signal']) read.any(name);
+  read.end();
   const { after, where = {}, columns } = options;
   return catalog.using(table, async (info) => {
     const terms = termsOf(table, info, options.orderBy);

@@ -1,3 +1,4 @@
+import { optionReader } from '@hotpath/core';
 import { arrayText } from '../bulk/encode-text.ts';
 import { type Catalog, columnOf, orderTerm, type TableInfo } from '../catalog.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
@@ -45,6 +46,7 @@ export async function selectIn<Parent extends object, const R extends Relation>(
   parents: readonly Parent[],
   relation: R,
 ): Promise<WithChildren<Parent, R>[]> {
+  checkRelation(relation);
   const parentKey = relation.parentKey ?? 'id';
   const keys = new Set<string>();
   for (const parent of parents) {
@@ -58,6 +60,16 @@ export async function selectIn<Parent extends object, const R extends Relation>(
     const value = relation.one ? (found?.[0] ?? null) : (found ?? []);
     return { ...parent, [relation.as]: value };
   }) as WithChildren<Parent, R>[];
+}
+
+function checkRelation(relation: Relation): void {
+  const read = optionReader('selectIn', relation);
+  for (const name of ['table', 'as', 'foreignKey']) {
+    if (read.string(name, undefined) === undefined)
+      throw new TypeError(`selectIn: option '${name}' is required`);
+  }
+  for (const name of ['parentKey', 'columns', 'orderBy', 'limit', 'one', 'with']) read.any(name);
+  read.end();
 }
 
 async function loadChildren(

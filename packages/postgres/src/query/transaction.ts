@@ -61,6 +61,8 @@ export async function runTransaction<T>(
   const retries = read.integer('retries', DEFAULT_RETRIES, { min: 0 });
   const isolation = read.oneOf('isolation', levels, undefined);
   const isReadOnly = read.boolean('readOnly', false);
+  for (const name of ['signal', 'timeoutMs']) read.any(name);
+  read.end();
   const { signal, timeoutMs } = options;
   checkTimeout(timeoutMs);
   const limits = { signal, timeoutMs };

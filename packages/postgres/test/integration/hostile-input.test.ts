@@ -427,3 +427,25 @@ describe('keys of a loader', () => {
     expect(await pair.load([new Date(at + 1), null])).toBeNull();
   });
 });
+
+describe('misspelt options', () => {
+  it('are refused by name wherever options are taken, and nothing is done', async () => {
+    const { db } = test;
+    const rows = [{ id: 99, name: 'nobody' }];
+    const asked: Record<string, () => Promise<unknown>> = {
+      retry: () => db.transaction(async () => 'ran', { retry: 1 } as never),
+      keys: () => db.upsertMany('users', rows, { keys: ['id'] } as never),
+      ignore: () => db.insertMany('users', rows, { ignore: true } as never),
+      limit: () => db.paginate('users', { limit: 1 } as never),
+      childKey: () =>
+        db.selectIn([{ id: 1 }], { table: 'users', as: 'x', foreignKey: 'id', childKey: 'id' } as never),
+    };
+    for (const [name, ask] of Object.entries(asked)) {
+      await expect(ask()).rejects.toThrow(`unknown option '${name}'`);
+    }
+    await expect(db.selectIn([{ id: 1 }], { table: 'users', as: 'x' } as never)).rejects.toThrow(
+      "selectIn: option 'foreignKey' is required",
+    );
+    await untouched();
+  });
+});
