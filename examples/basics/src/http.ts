@@ -14,7 +14,7 @@ const { port } = server.address() as AddressInfo;
 
 const client = createHttpClient({ baseUrl: `http://127.0.0.1:${port}`, connections: 4, timeoutMs: 2_000 });
 const paths = Array.from({ length: 20 }, (_, id) => `/items/${id}`);
-const results = await client.gather<{ path: string }, 'settled', 'json'>(paths, {
+const results = await client.gather<{ path: string }>(paths, {
   as: 'json',
   concurrency: 8,
 });
