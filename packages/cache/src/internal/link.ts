@@ -3,6 +3,7 @@ import { type CircuitBreaker, circuitBreaker, exponentialBackoff } from '@hotpat
 import type { RedisClient, RedisConnection } from '../redis-port.ts';
 import type { Counters } from './counters.ts';
 import { type Script, scripts } from './scripts.ts';
+import { TurnoverMap } from './turnover-map.ts';
 
 export type Argument = string | number | Buffer;
 
@@ -79,7 +80,7 @@ export class Link {
   readonly connection: RedisConnection;
   readonly #options: LinkOptions;
   readonly #breaker: CircuitBreaker;
-  readonly #inFlight = new Set<Operation>();
+  readonly #inFlight = new TurnoverMap<Operation, Operation>();
   #state: LinkState = 'down';
   #reason = 'not connected yet';
   #overdue = 0;
@@ -154,7 +155,7 @@ export class Link {
     const { clock, counters, softDeadlineMs } = this.#options;
     return new Promise((resolve, reject) => {
       const operation = new Operation(clock.now(), resolve, reject);
-      this.#inFlight.add(operation);
+      this.#inFlight.set(operation, operation);
       counters.l2Commands++;
       operation.timer = clock.setTimeout(
         () => this.#onLate(operation, false),
@@ -221,7 +222,7 @@ export class Link {
   /** Gives up what is under way and stops asking, until a probe has brought it back. */
   fail(reason: string): void {
     const { clock, counters, onState } = this.#options;
-    const operations = [...this.#inFlight];
+    const operations = this.#inFlight.values();
     this.#inFlight.clear();
     this.#onIdle?.();
     this.#overdue = 0;

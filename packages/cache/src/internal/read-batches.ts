@@ -7,6 +7,7 @@ import type { Leases } from './leases.ts';
 import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
 import type { ServerTime, Shard } from './shard.ts';
 import type { SharedReader } from './tier.ts';
+import { TurnoverMap } from './turnover-map.ts';
 
 /** Up to this many reads of a turn go through a script that gives leases with the answer; more go as an MGET, which is cheaper for Redis. */
 const SCRIPT_READS = 16;
@@ -42,8 +43,7 @@ class Batch {
 /** Gathers the reads of one turn of the event loop into one command a shard, and hands out the answers. */
 export class ReadBatches {
   readonly #options: ReadBatchesOptions;
-  readonly #gathered = new Map<Shard, SharedReader[]>();
-  readonly #underWay = new Map<Shard, Set<Batch>>();
+  readonly #underWay = new Map<Shard, TurnoverMap<Batch, Batch>>();
   /** Tokens of this process begin with this: ten digits drawn at random. */
   readonly #tokenStart = randomBytes(8)
     .toString('base64url')
@@ -55,18 +55,17 @@ export class ReadBatches {
   }
 
   add(shard: Shard, reader: SharedReader): void {
-    const readers = this.#gathered.get(shard);
-    if (readers !== undefined) {
-      readers.push(reader);
+    if (shard.gathered !== undefined) {
+      shard.gathered.push(reader);
       return;
     }
-    this.#gathered.set(shard, [reader]);
+    shard.gathered = [reader];
     setImmediate(() => this.#flush(shard));
   }
 
   /** Nobody need wait any longer for what was asked. */
   releaseAll(shard: Shard): void {
-    for (const batch of this.#underWay.get(shard) ?? []) this.#release(shard, batch);
+    for (const batch of this.#underWay.get(shard)?.values() ?? []) this.#release(shard, batch);
   }
 
   #release(shard: Shard, batch: Batch): void {
@@ -77,8 +76,8 @@ export class ReadBatches {
   }
 
   #flush(shard: Shard): void {
-    const readers = this.#gathered.get(shard) ?? [];
-    this.#gathered.delete(shard);
+    const readers = shard.gathered ?? [];
+    shard.gathered = undefined;
     for (let start = 0; start < readers.length; start += LARGEST_BATCH) {
       this.#send(shard, readers.slice(start, start + LARGEST_BATCH), readers.length <= SCRIPT_READS);
     }
@@ -105,10 +104,10 @@ export class ReadBatches {
     } else reply = link.send('MGET', [shard.stateKey, ...keys]);
     let underWay = this.#underWay.get(shard);
     if (underWay === undefined) {
-      underWay = new Set();
+      underWay = new TurnoverMap();
       this.#underWay.set(shard, underWay);
     }
-    underWay.add(batch);
+    underWay.set(batch, batch);
     reply.then(
       (values) => this.#onReply(shard, batch, values as (Buffer | number | null)[]),
       () => this.#lose(shard, batch),
@@ -227,7 +226,7 @@ export class ReadBatches {
     }
     const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
     const underWay = this.#underWay.get(shard);
-    underWay?.add(batch);
+    underWay?.set(batch, batch);
     const args = [batch.token, this.#options.leases.firstLeaseMs, ...terms];
     shard.run(link, scripts.acquire, [shard.root + reader.sharedKey], args).then(
       (answer) => {

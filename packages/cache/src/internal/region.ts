@@ -12,6 +12,7 @@ import { drawEarlyRefreshMs, type Lifetime } from './lifetime.ts';
 import { type FoundValue, Lookup } from './lookup.ts';
 import type { Marks } from './marks.ts';
 import { Proof } from './proof.ts';
+import { TurnoverMap } from './turnover-map.ts';
 import { estimateBytes } from './value-size.ts';
 
 /** {@link L1Options} with every default in place. */
@@ -44,7 +45,7 @@ export class Region {
   readonly #hotClock: HotClock;
   readonly #copy: ResolvedL1Options['copy'];
   readonly #countsBytes: boolean;
-  readonly #flights = new Map<LocalKey, Flight>();
+  readonly #flights = new TurnoverMap<LocalKey, Flight>();
 
   constructor(core: CacheCore, prefix: string, readablePrefix: string, l1: ResolvedL1Options) {
     this.core = core;

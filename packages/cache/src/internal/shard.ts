@@ -7,6 +7,7 @@ import type { Mark } from './marks.ts';
 import type { Proof } from './proof.ts';
 import { type Script, scripts } from './scripts.ts';
 import { parseShardState, ShardMirror, type ShardState } from './shard-state.ts';
+import type { SharedReader } from './tier.ts';
 
 /** What all shards of a cache share. */
 export interface ShardContext {
@@ -52,6 +53,8 @@ export class Shard {
   /** The subscription's proof, while there is one. */
   proof: Proof | undefined = undefined;
   link: Link | undefined = undefined;
+  /** Who wants to read it in this turn of the event loop. */
+  gathered: SharedReader[] | undefined = undefined;
   publish: 'PUBLISH' | 'SPUBLISH' = 'PUBLISH';
   readonly #context: ShardContext;
   #lastText = '';
