@@ -109,6 +109,7 @@ export class Link {
     this.connection.on('close', () => this.fail('connection closed'));
     this.connection.on('end', () => this.fail('connection ended'));
     this.connection.on('ready', () => {
+      this.#silentSinceMs = options.clock.now();
       // A new connection is a reason to try at once.
       this.#breaker.reset();
       this.#tryRecovery();
@@ -226,7 +227,8 @@ export class Link {
     this.#inFlight.clear();
     this.#onIdle?.();
     this.#overdue = 0;
-    const wasDown = this.#state === 'down';
+    const former = this.#state;
+    const wasDown = former === 'down';
     this.#state = 'down';
     if (!wasDown) this.#reason = reason;
     for (const operation of operations) {
@@ -236,7 +238,8 @@ export class Link {
     }
     if (wasDown || this.#isClosed) return;
     this.#breaker.trip();
-    this.#silentSinceMs = clock.now();
+    // A probe that failed is no sign of life: else a connection that has died without a word is never replaced.
+    if (former === 'up') this.#silentSinceMs = clock.now();
     onState(this, reason);
     this.#scheduleProbe();
   }

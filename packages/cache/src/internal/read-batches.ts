@@ -109,13 +109,19 @@ export class ReadBatches {
     }
     underWay.set(batch, batch);
     reply.then(
-      (values) => this.#onReply(shard, batch, values as (Buffer | number | null)[]),
+      (values) => this.#onReply(shard, batch, values),
       () => this.#lose(shard, batch),
     );
   }
 
-  #onReply(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
-    const standing = shard.check(values[0] as Buffer | null, batch.headAtSend);
+  #onReply(shard: Shard, batch: Batch, values: unknown): void {
+    if (!isReply(values, batch.readers.length)) {
+      // Whatever follows on this connection may be the answer to another question.
+      shard.link?.leave('an answer in another form');
+      this.#lose(shard, batch);
+      return;
+    }
+    const standing = shard.check(values[0], batch.headAtSend);
     if (batch.isReleased) {
       this.#giveBack(shard, batch, values);
       return;
@@ -243,4 +249,11 @@ export class ReadBatches {
       () => this.#lose(shard, batch),
     );
   }
+}
+
+/** Whether it is what a read of so many keys is answered with: the state, a value for each, perhaps the time. */
+function isReply(values: unknown, keys: number): values is [Buffer | null, ...(Buffer | number | null)[]] {
+  if (!Array.isArray(values) || values.length <= keys) return false;
+  const [state] = values;
+  return state === null || state instanceof Buffer;
 }

@@ -30,9 +30,9 @@ export class ServerTime {
     this.#now = now;
   }
 
-  /** The server said `serverMs` just now. */
+  /** The server said `serverMs` just now; anything but a number is not believed. */
   learn(serverMs: number): void {
-    this.#offsetMs = serverMs - this.#now();
+    if (Number.isFinite(serverMs)) this.#offsetMs = serverMs - this.#now();
   }
 
   now(): number {

@@ -46,7 +46,10 @@ export class Subscription {
     this.connection = client.duplicate({ ...connectionOverrides('changes'), ...override });
     this.connection.on('error', () => {});
     this.connection.on('close', () => this.#end());
-    this.connection.on('ready', () => void this.#begin());
+    this.connection.on('ready', () => {
+      this.#aliveMs = options.clock.now();
+      void this.#begin();
+    });
     const onMessage = (channel: string, text: string): void => {
       for (const shard of this.#shards) if (shard.channel === channel) shard.onMessage(text);
     };
@@ -64,11 +67,12 @@ export class Subscription {
   /** Subscribes, makes up for what was missed, and only then begins to prove. */
   async #begin(): Promise<void> {
     const session = ++this.#session;
+    const { clock } = this.#options;
     this.#pingSentMs = -1;
-    this.#aliveMs = this.#options.clock.now();
-    this.#begunMs = this.#aliveMs;
+    this.#begunMs = clock.now();
     try {
       const info = String(await this.connection.call('INFO', 'server'));
+      this.#aliveMs = clock.now();
       const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
       const shards = this.#options.shards();
       if (session !== this.#session || shards.length === 0) return;

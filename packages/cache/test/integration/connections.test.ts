@@ -1,0 +1,65 @@
+import { type RedisServer, startRedis } from '@hotpath/testkit';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Caches, sleep } from '../fixtures/caches.ts';
+import { until } from '../fixtures/fleet.ts';
+import { ForgetfulPath } from '../fixtures/forgetful-path.ts';
+
+let server: RedisServer;
+let path: ForgetfulPath;
+let near: Caches;
+let far: Caches;
+
+beforeEach(async () => {
+  server = await startRedis();
+  path = await ForgetfulPath.open(server.port);
+  near = new Caches({ port: server.port });
+  far = new Caches({ port: path.port });
+});
+afterEach(async () => {
+  await far.close();
+  await near.close();
+  path.close();
+  await server[Symbol.asyncDispose]();
+});
+
+const DEADLINES = { softDeadlineMs: 50, hardDeadlineMs: 200 };
+
+test('connections that died without a word are made anew, and memory is used again', async () => {
+  const [other, cache] = [await near.openUp(), await far.openUp(DEADLINES)];
+  for (let round = 1; round <= 2; round++) {
+    path.forget();
+    await until(async () => {
+      await cache.getOrSet('a', () => 'own');
+      return cache.state === 'degraded';
+    });
+    await until(() => cache.state === 'up');
+    await other.set('a', `value ${round}`);
+    expect(await cache.get('a')).toBe(`value ${round}`);
+    const before = cache.stats().l1.hits;
+    await until(async () => {
+      expect(await cache.get('a')).toBe(`value ${round}`);
+      await sleep(20);
+      return cache.stats().l1.hits > before + 3;
+    });
+    // The subscription is a new one as well.
+    await other.delete('a');
+    await until(async () => (await cache.get('a')) === undefined, 1_100);
+  }
+});
+
+test('an answer in another form than was asked for ends the connection, and nothing else', async () => {
+  const cache = await far.openUp(DEADLINES);
+  await cache.set('a', 'value');
+  let altered = 0;
+  path.alter = (bytes) => {
+    // The answer to a read is the only one that begins so.
+    if (!bytes.toString('latin1').startsWith('*3\r\n')) return bytes;
+    altered++;
+    path.alter = (unchanged) => unchanged;
+    return Buffer.from('*0\r\n');
+  };
+  expect(await cache.getOrSet('b', () => 'own')).toBe('own');
+  expect(altered).toBe(1);
+  await until(() => cache.state === 'up');
+  expect(await cache.get('a')).toBe('value');
+});
