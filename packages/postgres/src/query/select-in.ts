@@ -39,7 +39,12 @@ type Row = Record<string, unknown>;
 const CHUNK_KEYS = 500;
 const KEY_COLUMN = 'hotpath_parent';
 
-/** Loads the children of all parents, 500 keys a query; gives new objects, the parents stay as they are. */
+/**
+ * Loads the children of all parents, 500 keys a query; gives new objects, the parents stay as they are. A parent whose
+ * key is null has no children.
+ *
+ * @throws TypeError or RangeError when the relation is wrong, or no parent has the property `parentKey`.
+ */
 export async function selectIn<Parent extends object, const R extends Relation>(
   run: Run,
   catalog: Catalog,
@@ -48,6 +53,11 @@ export async function selectIn<Parent extends object, const R extends Relation>(
 ): Promise<WithChildren<Parent, R>[]> {
   checkRelation(relation);
   const parentKey = relation.parentKey ?? 'id';
+  if (parents.length > 0 && !parents.some((parent) => parentKey in parent)) {
+    throw new TypeError(
+      `selectIn: no parent has the property '${parentKey}' that relation '${relation.as}' needs; load it, or name another as 'parentKey'`,
+    );
+  }
   const keys = new Set<string>();
   for (const parent of parents) {
     const key = (parent as Row)[parentKey];

@@ -278,6 +278,24 @@ describe('selectIn', () => {
     expect(one[0]!.last).toMatchObject({ id: 29 });
   });
 
+  it('refuses parents of which none has the key, and takes keys that are null', async () => {
+    const relation = { table: 'orders', as: 'orders', foreignKey: 'user_id' } as const;
+    const wrong = test.db.selectIn([{ userId: 1 }, { userId: 2 }], relation);
+    await expect(wrong).rejects.toThrow(TypeError);
+    await expect(wrong).rejects.toThrow(
+      "selectIn: no parent has the property 'id' that relation 'orders' needs; load it, or name another as 'parentKey'",
+    );
+    const nested = { table: 'lines', as: 'lines', foreignKey: 'order_id' };
+    await expect(
+      test.db.selectIn([{ id: 1 }], { ...relation, columns: ['total'], with: [nested] }),
+    ).rejects.toThrow("no parent has the property 'id' that relation 'lines' needs");
+    expect(await test.db.selectIn([{ id: null }, {}], relation)).toEqual([
+      { id: null, orders: [] },
+      { orders: [] },
+    ]);
+    expect(await test.db.selectIn([], relation)).toEqual([]);
+  });
+
   it('goes in chunks, and refuses a column that is not there', async () => {
     const parents = Array.from({ length: 1_201 }, (_, id) => ({ id }));
     const db = test.connect();
