@@ -1,5 +1,6 @@
 import type { Clock, Milliseconds } from '@hotpath/core';
 import { connectTimeout, poolClosed, queryTimeout, serverDown, typedQueryError } from './errors.ts';
+import { downHint } from './postgres-options.ts';
 import { sendCancelRequest } from './wire/cancel-request.ts';
 import { StatementExchange } from './wire/statement-exchange.ts';
 import { WireClient } from './wire/wire-client.ts';
@@ -58,7 +59,7 @@ export class DirectSession implements AsyncDisposable {
       const timer = clock.setTimeout(() => giveUp(connectTimeout(timeoutMs)), timeoutMs);
       owner.addEventListener('abort', onClosed, { once: true });
       session.client.connect((error) => {
-        if (error) return giveUp(serverDown(error, undefined));
+        if (error) return giveUp(serverDown(error, undefined, downHint(config)));
         end();
         resolve(session);
       });

@@ -24,12 +24,18 @@ export function queueFull(maxWaiting: number): RejectedError<'HOTPATH_PG_QUEUE_F
   );
 }
 
-/** There is no connection, and none can be made. */
+/**
+ * There is no connection, and none can be made.
+ *
+ * @param hint What of the configuration may be the reason.
+ */
 export function serverDown(
   cause: unknown,
   retryAfterMs: Milliseconds | undefined,
+  hint?: string,
 ): UnavailableError<'HOTPATH_PG_DOWN'> {
-  return new UnavailableError('HOTPATH_PG_DOWN', `cannot connect to the server: ${messageOf(cause)}`, {
+  const reason = `cannot connect to the server: ${messageOf(cause)}`;
+  return new UnavailableError('HOTPATH_PG_DOWN', hint === undefined ? reason : `${reason} (${hint})`, {
     cause,
     retryAfterMs,
   });

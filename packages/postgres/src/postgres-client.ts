@@ -14,7 +14,7 @@ import { createIndexes, type Indexes } from './indexes/indexes.ts';
 import { ConnectionPool } from './pool/connection-pool.ts';
 import type { ResolvedPoolOptions } from './pool/pool-options.ts';
 import type { Postgres, PostgresStats, ReadOnly, ReadOptions, StreamOptions } from './postgres.ts';
-import { clientConfig, type ResolvedPostgresOptions } from './postgres-options.ts';
+import { clientConfig, downHint, type ResolvedPostgresOptions } from './postgres-options.ts';
 import { type BatchOptions, type BatchQuery, type BatchResult, runBatch } from './query/batch.ts';
 import { CursorReader } from './query/cursor.ts';
 import { Executor } from './query/executor.ts';
@@ -246,6 +246,7 @@ function executorFor(
   const config = clientConfig(options, connectionString);
   const pool = new ConnectionPool(poolOptions, {
     createClient: () => new WireClient(config, poolOptions.statementCacheSize),
+    downHint: downHint(config),
   });
   const shapes = new QueryShapes(options.maxQueryShapes);
   return new Executor(pool, shapes, options.pooler === undefined, options.queryTimeoutMs);

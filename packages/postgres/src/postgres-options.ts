@@ -1,4 +1,4 @@
-import { type Milliseconds, optionReader } from '@hotpath/core';
+import { describe, type Milliseconds, optionReader } from '@hotpath/core';
 import type pg from 'pg';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool/pool-options.ts';
 
@@ -66,6 +66,7 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
   const duration = { min: 0 };
   const statementTimeoutMs = read.number('statementTimeoutMs', 60_000, duration);
   const connectionString = read.string('connectionString', undefined);
+  checkConnectionString("option 'connectionString'", connectionString);
   const detect = options.detectNPlusOne;
   read.any('detectNPlusOne');
   const readDetect = optionReader('createPostgres detectNPlusOne', typeof detect === 'boolean' ? {} : detect);
@@ -75,6 +76,11 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
   };
   readDetect.end();
   const replicas = read.object<readonly string[]>('replicas', [], ['map']);
+  replicas.forEach((replica, index) => {
+    checkConnectionString(`option 'replicas', at ${index},`, replica);
+  });
+  const directConnectionString = read.string('directConnectionString', connectionString);
+  checkConnectionString("option 'directConnectionString'", directConnectionString);
   const resolved: ResolvedPostgresOptions = {
     connectionString,
     client: read.object('client', {}),
@@ -88,7 +94,7 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
       duration,
     ),
     pooler: read.oneOf('pooler', ['transaction'], undefined),
-    directConnectionString: read.string('directConnectionString', connectionString),
+    directConnectionString,
     replicas,
     maxReplicaLagMs: read.number('maxReplicaLagMs', 1_000, duration),
     replicaCheckMs: read.number('replicaCheckMs', 500, { min: 10 }),
@@ -99,6 +105,29 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
   };
   read.end();
   return Object.freeze(resolved);
+}
+
+/**
+ * Refuses what pg would read as something else: of `localhost:5432` it takes 5432 as the database.
+ *
+ * @throws TypeError without the text, which may hold a password.
+ */
+function checkConnectionString(name: string, given: unknown): void {
+  if (given === undefined) return;
+  if (typeof given !== 'string') {
+    throw new TypeError(`createPostgres: ${name} must be a string, got ${describe(given)}`);
+  }
+  if (/^(?:\/|socket:|[a-z][a-z\d+.-]*:\/\/)/i.test(given)) return;
+  throw new TypeError(
+    `createPostgres: ${name} must begin with a scheme, as postgres://user:password@host:port/database, or be the path of a socket`,
+  );
+}
+
+/** What may be wrong when a client of this configuration can't connect. */
+export function downHint(config: { connectionString?: unknown; host?: unknown }): string | undefined {
+  return config.connectionString || config.host
+    ? undefined
+    : "no connectionString was given, so pg's defaults and the PG* variables were used";
 }
 
 /** What pg's client is given: time limits travel in the first message, which a pooler would refuse. */

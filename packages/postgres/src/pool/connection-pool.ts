@@ -21,6 +21,8 @@ export interface PoolHooks extends DialHooks {
   onRemoved?(client: PgClient, reason: string): void;
   /** A connection failed while it was idle. */
   onIdleError?(error: Error, client: PgClient): void;
+  /** What those are told who are refused because no connection can be made. */
+  readonly downHint?: string | undefined;
 }
 
 const LINGER_MS = 2_000;
@@ -299,7 +301,7 @@ export class ConnectionPool {
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'connect-failed', total: this.#all.size, error });
     }
-    if (this.#all.size === 0) this.#refuseAll(serverDown(error, retryAfterMs));
+    if (this.#all.size === 0) this.#refuseAll(serverDown(error, retryAfterMs, this.#hooks.downHint));
     this.#supply();
     this.#fillUp();
     this.#windDown();

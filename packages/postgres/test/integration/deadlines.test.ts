@@ -2,8 +2,8 @@ import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { isHotpathError } from '@hotpath/core';
 import { spawnNode, startFaultProxy } from '@hotpath/testkit';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createPool, createPostgres, type Postgres } from '../../src/index.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createPool, createPostgres, type Postgres, type PostgresOptions } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
 
 let test: TestDatabase;
@@ -262,6 +262,45 @@ describe('closing', () => {
     });
     await half.close();
     silent.close();
+  });
+});
+
+describe('a server that is not there', () => {
+  it('is told with a hint where no connection string was given, and only there', async () => {
+    const port = await unusedPort();
+    vi.stubEnv('PGHOST', '127.0.0.1');
+    vi.stubEnv('PGPORT', String(port));
+    const messageOf = async (options: PostgresOptions): Promise<string[]> => {
+      await using db = createPostgres(options);
+      const definitions = [{ name: 'x', table: 'users', keys: ['id'] }];
+      const failures = [
+        db.query('select 1'),
+        db.listen('x', { onNotification: () => {} }),
+        db.indexes.plan(definitions),
+      ].map((asked) =>
+        asked.then(
+          () => expect.fail('it connected'),
+          (error) => error,
+        ),
+      );
+      const errors = await Promise.all(failures);
+      for (const error of errors) {
+        expect(error).toMatchObject({ code: 'HOTPATH_PG_DOWN', cause: { code: 'ECONNREFUSED' } });
+      }
+      return errors.map(({ message }) => message);
+    };
+    try {
+      const hint = "(no connectionString was given, so pg's defaults and the PG* variables were used)";
+      const reason = `cannot connect to the server: connect ECONNREFUSED 127.0.0.1:${port}`;
+      const hinted = Array(3).fill(`${reason} ${hint}`);
+      expect(await messageOf({})).toEqual(hinted);
+      expect(await messageOf({ connectionString: undefined })).toEqual(hinted);
+      const given = Array(3).fill(reason);
+      expect(await messageOf({ connectionString: `postgres://127.0.0.1:${port}/x` })).toEqual(given);
+      expect(await messageOf({ client: { host: '127.0.0.1', port } })).toEqual(given);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
 

@@ -156,7 +156,43 @@ describe('the pool', () => {
     );
     expect(() => createPostgres({ pooler: 'session' as never })).toThrow(TypeError);
     expect(() => createPostgres({ connectionString: 5 as never })).toThrow(TypeError);
+    expect(() => createPostgres({ replicas: [5 as never] })).toThrow(
+      "option 'replicas', at 0, must be a string",
+    );
     expect(() => governanceIndexes("x' or 1=1")).toThrow(TypeError);
+  });
+
+  it('refuses a connection string without a scheme, and tells nothing of it', () => {
+    for (const text of [
+      'localhost:5432',
+      'localhost',
+      'ann:secret@localhost:5432/shop',
+      '127.0.0.1:5432/shop',
+    ]) {
+      for (const [name, options] of Object.entries({
+        connectionString: { connectionString: text },
+        directConnectionString: { directConnectionString: text },
+        replicas: { replicas: ['postgres://localhost/x', text] },
+      })) {
+        const make = (): unknown => createPostgres(options);
+        expect(make, text).toThrow(TypeError);
+        expect(make, text).toThrow(new RegExp(`option '${name}'.* must begin with a scheme`));
+        expect(make, text).not.toThrow('secret');
+      }
+    }
+  });
+
+  it('takes every form of a connection string that pg does', async () => {
+    for (const text of [
+      'postgres://localhost/x',
+      'postgresql://ann:a%40b@[::1]:5432/x?sslmode=require',
+      'POSTGRES:///x?host=/tmp',
+      'postgres://%2Fvar%2Frun/x',
+      '/var/run/postgresql shop',
+      'socket:/var/run/postgresql?db=shop',
+    ]) {
+      await createPostgres({ connectionString: text }).close();
+    }
   });
 });
 
