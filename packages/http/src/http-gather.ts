@@ -96,12 +96,20 @@ function laneOf(item: Item): string {
   return end === -1 ? url : url.slice(0, end);
 }
 
+// A string is iterable too: each of its characters would be a request.
+function checkRequests(owner: string, requests: GatherItems<Item>): void {
+  if (typeof requests === 'string') {
+    throw new TypeError(`${owner}: argument 'requests' must be a list of requests, got a string`);
+  }
+}
+
 /** `client.gather`. */
 export async function gatherRequests(
   engine: Engine,
   requests: GatherItems<Item>,
   { as = 'response', ...options }: HttpGatherOptions = {},
 ): Promise<unknown> {
+  checkRequests('gather', requests);
   const { connections, maxQueued } = engine.options;
   const run = new RequestGather(engine, 'gather', as, options.concurrency ?? connections);
   // A number that the caller gives is meant to the letter; else the gate decides.
@@ -121,6 +129,7 @@ export async function* gatherRequestsStream(
   requests: GatherItems<Item>,
   { as = 'response', ...options }: HttpGatherStreamOptions = {},
 ): AsyncGenerator<HttpGatherResult<never>, void, void> {
+  checkRequests('gatherStream', requests);
   // Results that nobody has taken yet hold their places, so that a slow reader slows the input.
   const concurrency = options.concurrency ?? engine.options.connections;
   const run = new RequestGather(engine, 'gatherStream', as, concurrency);

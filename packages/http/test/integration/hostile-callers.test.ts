@@ -72,6 +72,8 @@ describe('a wrong argument', () => {
       (it) => it.events({ url: '/', nonsense: 1 } as never).next(),
       (it) => it.events('/', { reconnect: 'yes' } as never).next(),
       (it) => it.gather(['/'], { as: 'text' } as never),
+      (it) => it.gather('/' as never),
+      (it) => it.gatherStream('/' as never).next(),
       (it) => it.close({ drainMs: -5 }),
       (it) => it.close({ drainMs: Number.NaN }),
       (it) => it.close({ drain: 5 } as never),
@@ -83,6 +85,21 @@ describe('a wrong argument', () => {
     }
     // Nor has any of it closed the client.
     expect((await client.get('/')).status).toBe(200);
+  });
+
+  it('is refused by name where one URL is gathered, and nothing is sent', async () => {
+    await using server = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: server.url });
+    const asked = {
+      gather: () => client.gather('/policies' as never),
+      gatherStream: () => client.gatherStream('/policies' as never).next(),
+    };
+    for (const [name, ask] of Object.entries(asked)) {
+      const error = await failureOf(ask());
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toBe(`${name}: argument 'requests' must be a list of requests, got a string`);
+    }
+    expect(server.accepted).toBe(0);
   });
 
   it('fails its own item of a gather alone', async () => {
