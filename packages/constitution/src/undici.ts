@@ -1,3 +1,4 @@
+import { describe } from '@hotpath/core';
 import type { Dispatcher } from 'undici';
 import { Constitution } from './constitution.ts';
 import { FINGERPRINT_HEADER, HASH_HEADER } from './internal/headers.ts';
@@ -14,7 +15,10 @@ type RequestHeaders = Dispatcher.DispatchOptions['headers'];
  */
 export function constitutionInterceptor(constitution: Constitution): Dispatcher.DispatcherComposeInterceptor {
   if (!(constitution instanceof Constitution)) {
-    throw new TypeError('constitutionInterceptor: constitution must be made by createConstitution');
+    throw new TypeError(
+      "constitutionInterceptor: argument 'constitution' must be what createConstitution made, itself and not in an object, " +
+        `got ${describe(constitution)}`,
+    );
   }
   return (dispatch) => (options, handler) =>
     dispatch({ ...options, headers: stamped(options.headers, constitution) }, handler);

@@ -81,6 +81,12 @@ describe('the undici interceptor', () => {
   });
 
   it('refuses to be made without a constitution', () => {
-    expect(() => constitutionInterceptor({ active: HASH } as never)).toThrow(TypeError);
+    for (const wrong of [{ active: HASH }, { constitution }, HASH, undefined]) {
+      const make = () => constitutionInterceptor(wrong as never);
+      expect(make).toThrow(TypeError);
+      expect(make).toThrow(
+        "argument 'constitution' must be what createConstitution made, itself and not in an object",
+      );
+    }
   });
 });
