@@ -94,7 +94,10 @@ export interface Cache extends AsyncDisposable {
    */
   ready(options?: ReadyOptions): Promise<CacheState>;
   stats(): CacheStats;
-  /** Sends what is under way, and closes both connections. Calls reject from now on. */
+  /**
+   * Sends what is under way and, if Redis comes within `hardDeadlineMs`, the invalidations that are queued; then closes
+   * both connections. Calls reject from now on.
+   */
   close(): Promise<void>;
 }
 

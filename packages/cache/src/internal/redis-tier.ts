@@ -301,6 +301,8 @@ export class RedisTier implements SharedTier {
   }
 
   async close(): Promise<void> {
+    // Becoming up repeats what is queued, and what is queued would go with the process.
+    if (this.queuedInvalidations > 0) await this.whenUp(this.#options.hardDeadlineMs);
     for (const wait of this.#waits) this.#endWait(wait);
     this.#topology?.close();
     this.#leases.close();

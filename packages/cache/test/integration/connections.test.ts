@@ -63,3 +63,21 @@ test('an answer in another form than was asked for ends the connection, and noth
   await until(() => cache.state === 'up');
   expect(await cache.get('a')).toBe('value');
 });
+
+test('closing sends what was invalidated before Redis was first reached', async () => {
+  const other = await near.openUp();
+  await other.set('a', 'old', { tags: ['tag'] });
+  const brief = far.open();
+  expect(await brief.invalidateTags('tag')).toEqual({ confirmed: false });
+  await brief.close();
+  await until(async () => (await other.get('a')) === undefined, 1_100);
+});
+
+test('closing waits for a Redis that is away no longer than its deadline', async () => {
+  path.close();
+  const cache = far.open(DEADLINES);
+  await cache.invalidateTags('tag');
+  const startedMs = performance.now();
+  await cache.close();
+  expect(performance.now() - startedMs).toBeLessThan(DEADLINES.hardDeadlineMs + 150);
+});
