@@ -57,6 +57,21 @@ describe('connections', () => {
     expect(client.stats().connections.open).toBeLessThanOrEqual(4);
   });
 
+  it('keeps the connections of a busy origin open while another, slow one, holds all the rest', async () => {
+    await using slow = await startHttp(() => {});
+    await using fast = await startHttp(echo);
+    await using client = createHttpClient({ connections: 8 });
+    const held = Array.from({ length: 16 }, () => failureOf(client.get(`${slow.url}/`)));
+    const load = async (): Promise<void> => {
+      for (let index = 0; index < 50; index++) await client.getJson(`${fast.url}/`);
+    };
+    // Two have a connection to themselves each; the third waits for whichever comes back.
+    await Promise.all([load(), load(), load()]);
+    expect(fast.accepted).toBe(2);
+    await client.close({ drainMs: 0 });
+    await Promise.all(held);
+  });
+
   it('closes an idle connection after keepAliveMs although the server would keep it longer', async () => {
     await using server = await startHttp(echo, (http) => {
       http.keepAliveTimeout = 60_000;
