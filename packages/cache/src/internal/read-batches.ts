@@ -11,6 +11,8 @@ import { TurnoverMap } from './turnover-map.ts';
 
 /** Up to this many reads of a turn go through a script that gives leases with the answer; more go as an MGET, which is cheaper for Redis. */
 const SCRIPT_READS = 16;
+/** More go in two halves: while Redis works on the second, this process takes the first one apart. */
+const READS_IN_ONE = 40;
 const LARGEST_BATCH = 512;
 const TOKEN_DIGITS = 6;
 
@@ -78,8 +80,10 @@ export class ReadBatches {
   #flush(shard: Shard): void {
     const readers = shard.gathered ?? [];
     shard.gathered = undefined;
-    for (let start = 0; start < readers.length; start += LARGEST_BATCH) {
-      this.#send(shard, readers.slice(start, start + LARGEST_BATCH), readers.length <= SCRIPT_READS);
+    const { length } = readers;
+    const size = length <= READS_IN_ONE ? READS_IN_ONE : Math.min(Math.ceil(length / 2), LARGEST_BATCH);
+    for (let start = 0; start < length; start += size) {
+      this.#send(shard, readers.slice(start, start + size), length <= SCRIPT_READS);
     }
   }
 

@@ -64,11 +64,14 @@ test('a change takes one round trip, however many keys or tags it names', async 
   expect(await tripsOf(() => a.setMany(entries))).toBe(1);
 });
 
-test('the reads of one turn go out together, whoever makes them', async () => {
+test('the reads of one turn go out together, whoever makes them, and in two halves when there are many', async () => {
   await a.setMany(many.map((key, index) => [key, index]));
-  const reads = () => Promise.all([...many.map((key) => b.get(key)), b.getOrSet('key 0', () => -1)]);
-  expect(await tripsOf(reads)).toBe(1);
-  expect(await tripsOf(() => a.getMany(many.map((key) => `no ${key}`)))).toBe(1);
+  const reads = (keys: readonly string[]) => () =>
+    Promise.all([...keys.map((key) => b.get(key)), b.getOrSet('key 0', () => -1)]);
+  expect(await tripsOf(reads(many.slice(61)))).toBe(1);
+  expect(await tripsOf(reads(many.slice(0, 60)))).toBe(2);
+  expect(await tripsOf(() => a.getMany(many.slice(0, 40).map((key) => `no ${key}`)))).toBe(1);
+  expect(await tripsOf(() => a.getMany(many.map((key) => `no ${key}`)))).toBe(2);
   // Few: leases come with the answer. Many: they take a second trip, and each fill one.
   const few = Array.from({ length: 10 }, (_, index) => `few ${index}`);
   expect(await tripsOf(() => Promise.all(few.map((key) => a.getOrSet(key, () => 1))))).toBe(1 + 10);

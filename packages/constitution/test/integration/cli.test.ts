@@ -26,7 +26,7 @@ it.each([
   ['a file that is not there', ['compute', 'none'], 3, /^the document none can't be read \(ENOENT\)\n$/],
   ['a folder for a file', ['compute', '.'], 3, /^the document \. can't be read \(EISDIR\)\n$/],
   ['no pin file', ['check'], 3, /can't be read \(ENOENT\)\n$/],
-  ['no log', ['audit', 'verify', 'none'], 3, /^there is no audit log\n$/],
+  ['no log', ['audit', 'verify', 'none'], 3, /^there is no audit log in none\n$/],
 ])('says by its exit code and one message that it was given %s', async (_, args, exitCode, message) => {
   const child = start(args);
   const [out, error, [code]] = await Promise.all([
