@@ -119,6 +119,6 @@ export class AuditRejectedError extends RejectedError<
 /** The audit log's store can't be written or read now: the disk is full or read-only, the database is away. */
 export class AuditUnavailableError extends UnavailableError<'HOTPATH_AUDIT_UNAVAILABLE'> {
   static {
-    AuditUnavailableError.prototype.name = 'AuditUnavailableError';
+    this.prototype.name = 'AuditUnavailableError';
   }
 }
