@@ -49,16 +49,21 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     if (typeof cost !== 'number' || !(cost > 0)) throw wrongCost('rateLimiter', cost);
     const nowMs = this.#time.now();
     const bucket = key === undefined ? this.#whole : this.#bucketOf(key, nowMs);
-    const costAhead = this.#closed
-      ? Number.POSITIVE_INFINITY
-      : (bucket.waiters?.costAhead(LAST_PRIORITY) ?? 0);
     const admission =
-      costAhead === 0
+      bucket.waiters === undefined && !this.#closed
         ? this.#gcra.take(bucket, cost, nowMs)
-        : this.#gcra.refuse(bucket, cost, costAhead, nowMs);
+        : this.#refusal(bucket, cost, nowMs);
     if (admission.allowed) this.#allowedTotal++;
     else this.#refuse(key, admission.retryAfterMs);
     return admission;
+  }
+
+  /** What is left may be there, but others wait for it, or the limiter is closed. */
+  #refusal(bucket: LimiterBucket, cost: number, nowMs: Milliseconds): Admission {
+    const costAhead = this.#closed
+      ? Number.POSITIVE_INFINITY
+      : (bucket.waiters?.costAhead(LAST_PRIORITY) ?? 0);
+    return this.#gcra.refuse(bucket, cost, costAhead, nowMs);
   }
 
   acquire(options: AcquireOptions = {}): Promise<Admission> {
