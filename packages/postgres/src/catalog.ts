@@ -1,6 +1,7 @@
 import { describe, isHotpathError } from '@hotpath/core';
 import { sqlState, unknownName } from './errors.ts';
 import { quoteTable } from './identifiers.ts';
+import type { TimeLimit } from './query/time-limit.ts';
 import type { StatementExchange } from './wire/statement-exchange.ts';
 
 /** What is known of a column. */
@@ -61,21 +62,22 @@ export class Catalog {
   }
 
   /**
-   * Does what needs to know a table, and once more when that knowledge was old: the table has other columns than
+   * Does what needs to know a table, within the limit, and once more when that knowledge was old: the table has other columns than
    * before. The work must have had no effect when it fails.
    *
    * @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) when there is no such table.
    */
-  async using<T>(name: string, work: (info: TableInfo) => T | Promise<T>): Promise<T> {
+  async using<T>(name: string, limit: TimeLimit, work: (info: TableInfo) => T | Promise<T>): Promise<T> {
+    limit.check();
     const wasKnown = this.#tables.has(name);
-    const info = await this.#table(name);
+    const info = await limit.wait(this.#table(name));
     try {
       return await work(info);
     } catch (error) {
       if (!mayBeStale(error)) throw error;
       this.#tables.delete(name);
       if (!wasKnown) throw error;
-      const now = await this.#table(name);
+      const now = await limit.wait(this.#table(name));
       if (isSame(info, now)) throw error;
       return await work(now);
     }

@@ -3,6 +3,7 @@ import { connectTimeout, poolClosed, queryTimeout, serverDown, typedQueryError }
 import { downHint } from './postgres-options.ts';
 import { sendCancelRequest } from './wire/cancel-request.ts';
 import { StatementExchange } from './wire/statement-exchange.ts';
+import { SyncExchange } from './wire/sync-exchange.ts';
 import { WireClient } from './wire/wire-client.ts';
 
 const CANCEL_GRACE_MS = 5_000;
@@ -17,6 +18,8 @@ interface SessionOptions {
 /** One session of its own, outside any pool: for what belongs to a session, or must not be shared. */
 export class DirectSession implements AsyncDisposable {
   readonly client: WireClient;
+  /** For statements that are given no time of their own; absent means without end. */
+  timeoutMs: Milliseconds | undefined;
   readonly #clock: Clock;
   #lost: Error | undefined;
   #onLost: ((error: Error) => void) | undefined;
@@ -83,28 +86,32 @@ export class DirectSession implements AsyncDisposable {
   run(
     text: string,
     values: readonly unknown[] = [],
-    { timeoutMs, signal, isOne = values.length > 0 }: SessionOptions = {},
+    { timeoutMs = this.timeoutMs, signal, isOne = values.length > 0 }: SessionOptions = {},
   ): Promise<StatementExchange> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const clock = this.#clock;
       let reason: unknown;
+      let cancelled: Promise<void> | undefined;
       let last: ReturnType<Clock['setTimeout']> | undefined;
       const cancel = (why: unknown): void => {
         if (reason !== undefined) return;
         reason = why;
         last = clock.setTimeout(() => this.destroy(), CANCEL_GRACE_MS);
-        void sendCancelRequest(this.client, CANCEL_GRACE_MS);
+        cancelled = sendCancelRequest(this.client, CANCEL_GRACE_MS);
       };
       const timer = timeoutMs
         ? clock.setTimeout(() => cancel(queryTimeout(timeoutMs)), timeoutMs)
         : undefined;
       const onAbort = (): void => cancel(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
-      const end = (): void => {
+      const end = (settle: () => void): void => {
         clock.clearTimeout(timer);
         clock.clearTimeout(last);
         signal?.removeEventListener('abort', onAbort);
+        // A request that is still on its way must not hit the next statement.
+        if (cancelled === undefined) settle();
+        else void cancelled.then(settle);
       };
       const request = {
         text,
@@ -116,16 +123,23 @@ export class DirectSession implements AsyncDisposable {
       };
       this.client.query(
         new StatementExchange(this.client, request, {
-          onResult: (exchange) => {
-            end();
-            resolve(exchange);
-          },
-          onFailure: (error) => {
-            end();
-            reject(reason ?? typedQueryError(error));
-          },
+          onResult: (exchange) => end(() => resolve(exchange)),
+          onFailure: (error) => end(() => reject(reason ?? typedQueryError(error))),
         }),
       );
+    });
+  }
+
+  /** Asks for a sign of life. @throws TimeoutError (HOTPATH_PG_QUERY_TIMEOUT) when none came in time. */
+  ping(timeoutMs: Milliseconds): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.setTimeout(() => reject(queryTimeout(timeoutMs)), timeoutMs);
+      const exchange = new SyncExchange(this.client, (error) => {
+        this.#clock.clearTimeout(timer);
+        if (error === undefined) resolve();
+        else reject(typedQueryError(error));
+      });
+      this.client.query(exchange);
     });
   }
 

@@ -25,11 +25,11 @@ import { BatchingLoader, type LoaderOptions } from './query/loader.ts';
 import { NPlusOneDetector, SlowQueryWatch } from './query/monitor.ts';
 import { type PageOptions, paginate } from './query/paginate.ts';
 import { QueryShapes } from './query/query-shape.ts';
-import { type QueryOptions, QueryTask } from './query/query-task.ts';
+import { checkStatement, type QueryOptions, QueryTask } from './query/query-task.ts';
 import { Replicas, type WriteToken } from './query/replicas.ts';
-import { type Relation, selectIn, type WithChildren } from './query/select-in.ts';
+import { type RelationOf, selectIn, type WithChildren } from './query/select-in.ts';
 import { BoundVariables, type SessionVariables, type VariableScope } from './query/session-variables.ts';
-import { checkTimeout } from './query/time-limit.ts';
+import { checkLimits, readLimits, TimeLimit } from './query/time-limit.ts';
 import {
   runTransaction,
   type Transaction,
@@ -90,6 +90,7 @@ export class PostgresClient<DB> implements Postgres<DB> {
     this.#listener = new Listener({
       config: direct,
       connectTimeoutMs: connectTimeoutMs || DIRECT_CONNECT_MS,
+      heartbeatMs: options.listenHeartbeatMs,
       clock,
       random,
     });
@@ -104,20 +105,23 @@ export class PostgresClient<DB> implements Postgres<DB> {
     values: readonly unknown[] | undefined,
     options: ReadOptions | undefined,
   ): Promise<Row[]> {
-    const answer = await this.#replicas.read(options?.after, (executor) =>
-      executor.run(text, values, options),
-    );
+    const read = optionReader('readonly.query', options);
+    const after = read.string('after', undefined);
+    const limit = new TimeLimit(this.#executor, readLimits(read));
+    read.end();
+    const answer = await this.#replicas.read(after, (executor) => executor.run(text, values, limit.left()));
     return answer.rows as Row[];
   }
 
-  async writeToken(): Promise<WriteToken> {
-    const { rows } = await this.#executor.run('select pg_current_wal_insert_lsn()::text as lsn');
+  async writeToken(options?: QueryOptions): Promise<WriteToken> {
+    checkLimits('writeToken', options);
+    const text = 'select pg_current_wal_insert_lsn()::text as lsn';
+    const { rows } = await this.#executor.run(text, [], options);
     return (rows[0] as { lsn: string }).lsn;
   }
 
   paginate(table: string, options?: PageOptions): Promise<never> {
-    const run: Executor['run'] = (text, values, limits) => this.#executor.run(text, values, limits);
-    return paginate(run, this.#catalog, table, options) as Promise<never>;
+    return paginate(this.#executor, this.#catalog, table, options) as Promise<never>;
   }
 
   explain(text: string, values?: readonly unknown[], options?: ExplainOptions): Promise<Explanation> {
@@ -134,6 +138,7 @@ export class PostgresClient<DB> implements Postgres<DB> {
 
   query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
     return new Promise((resolve, reject) => {
+      checkLimits('query', options);
       new QueryTask(
         this.#executor,
         text,
@@ -164,15 +169,15 @@ export class PostgresClient<DB> implements Postgres<DB> {
 
   loader(table: string, column: string | readonly string[], options: LoaderOptions = {}): never {
     const by = typeof column === 'string' ? [column] : column;
-    const run = (text: string, values: readonly unknown[]) => this.#executor.run(text, values);
-    return new BatchingLoader(run, this.#catalog, table, by, options) as never;
+    return new BatchingLoader(this.#executor, this.#catalog, table, by, options) as never;
   }
 
-  selectIn<Parent extends object, const R extends Relation>(
+  selectIn<Parent extends object, const R extends RelationOf<DB>>(
     parents: readonly Parent[],
     relation: R,
-  ): Promise<WithChildren<Parent, R>[]> {
-    return selectIn((text, values) => this.#executor.run(text, values), this.#catalog, parents, relation);
+    options?: QueryOptions,
+  ): Promise<WithChildren<Parent, R, DB>[]> {
+    return selectIn(this.#executor, this.#catalog, parents, relation as never, options) as Promise<never[]>;
   }
 
   upsertMany(table: string, rows: readonly object[], options?: UpsertOptions): Promise<UpsertCounts> {
@@ -202,8 +207,9 @@ export class PostgresClient<DB> implements Postgres<DB> {
   ): AsyncIterableIterator<Row> {
     const read = optionReader('stream', options);
     const batchSize = read.integer('batchSize', STREAM_BATCH, { min: 1, max: LARGEST_STREAM_BATCH });
-    const { signal, timeoutMs } = options;
-    checkTimeout(timeoutMs);
+    const { signal, timeoutMs } = readLimits(read);
+    read.end();
+    checkStatement('stream', text, values);
     const executor = this.#executor;
     const connection = await executor.acquire({ signal, timeoutMs });
     const cursor = new CursorReader(executor, connection, text, values, batchSize, { signal, timeoutMs });
@@ -224,7 +230,10 @@ export class PostgresClient<DB> implements Postgres<DB> {
     return { pool: this.#executor.pool.stats(), queries: this.#executor.shapes.stats() };
   }
 
-  async close({ timeoutMs = CLOSE_TIMEOUT_MS }: { readonly timeoutMs?: Milliseconds } = {}): Promise<void> {
+  async close(options: { readonly timeoutMs?: Milliseconds | undefined } = {}): Promise<void> {
+    const read = optionReader('close', options);
+    const timeoutMs = read.number('timeoutMs', CLOSE_TIMEOUT_MS, { min: 0 });
+    read.end();
     this.#closed.abort(poolClosed());
     this.#replicas.close();
     await Promise.all([

@@ -7,57 +7,64 @@ export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. Default: pg's own, from the `PG…` variables. */
   readonly connectionString?: string | undefined;
   /** More of pg's connection settings (`host`, `ssl`, `password` as a function, `types`, …). */
-  readonly client?: Omit<pg.ClientConfig, 'connectionString'>;
-  readonly pool?: PoolOptions;
+  readonly client?: Omit<pg.ClientConfig, 'connectionString'> | undefined;
+  readonly pool?: PoolOptions | undefined;
   /** The server ends a statement after this. Default 60,000; 0 means never. Not sent behind a pooler. */
-  readonly statementTimeoutMs?: Milliseconds;
+  readonly statementTimeoutMs?: Milliseconds | undefined;
   /** The server ends a wait for a lock after this. Default 30,000; 0 means never. Not sent behind a pooler. */
-  readonly lockTimeoutMs?: Milliseconds;
+  readonly lockTimeoutMs?: Milliseconds | undefined;
   /** The server ends a session that idles in a transaction after this. Default 60,000; 0 means never. Not sent behind a pooler. */
-  readonly idleInTransactionTimeoutMs?: Milliseconds;
+  readonly idleInTransactionTimeoutMs?: Milliseconds | undefined;
   /** How long a query may take as seen from here, the wait for a connection included. Default `statementTimeoutMs` and 5,000; 0 means without end. */
-  readonly queryTimeoutMs?: Milliseconds;
+  readonly queryTimeoutMs?: Milliseconds | undefined;
   /** Says that connections share sessions by transaction (PgBouncer): nothing is kept prepared. */
-  readonly pooler?: 'transaction';
+  readonly pooler?: 'transaction' | undefined;
   /** A way to the server that is not through the pooler, for `listen` and `indexes`. Default: `connectionString`. */
   readonly directConnectionString?: string | undefined;
   /** Connection strings of servers that follow this one, for `readonly`. */
-  readonly replicas?: readonly string[];
+  readonly replicas?: readonly string[] | undefined;
   /** How far a replica may be behind to be read from. Default 1,000. */
-  readonly maxReplicaLagMs?: Milliseconds;
+  readonly maxReplicaLagMs?: Milliseconds | undefined;
   /** How often that is measured. Default 500. */
-  readonly replicaCheckMs?: Milliseconds;
+  readonly replicaCheckMs?: Milliseconds | undefined;
+  /**
+   * How often the session that listens is asked for a sign of life, and how long it may take to give one: a connection
+   * that vanished without a word is noticed within twice that. Default 5,000; 0 means never.
+   */
+  readonly listenHeartbeatMs?: Milliseconds | undefined;
   /** How many query texts are remembered, for preparing and for `stats`. Default 1,000. */
-  readonly maxQueryShapes?: number;
+  readonly maxQueryShapes?: number | undefined;
   /** A query that takes this long is an event. Default 1,000. */
-  readonly slowQueryMs?: Milliseconds;
+  readonly slowQueryMs?: Milliseconds | undefined;
   /** The share of slow reading queries that are explained, by running them once more. Default 0. */
-  readonly explainSampleRatio?: number;
+  readonly explainSampleRatio?: number | undefined;
   /** In development: reports a call site that runs the same query again and again. Default false. */
-  readonly detectNPlusOne?: boolean | NPlusOneOptions;
+  readonly detectNPlusOne?: boolean | NPlusOneOptions | undefined;
 }
 
 /** When repeated queries are reported. */
 export interface NPlusOneOptions {
   /** How many runs of one query text by one call site. Default 10. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** Within how long. Default 100. */
-  readonly windowMs?: Milliseconds;
+  readonly windowMs?: Milliseconds | undefined;
 }
 
+type Given<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
+
+export type ResolvedNPlusOneOptions = Given<NPlusOneOptions>;
+
 export interface ResolvedPostgresOptions
-  extends Required<
-    Omit<
-      PostgresOptions,
-      'pool' | 'pooler' | 'connectionString' | 'directConnectionString' | 'client' | 'detectNPlusOne'
-    >
+  extends Omit<
+    Given<PostgresOptions>,
+    'pool' | 'pooler' | 'connectionString' | 'directConnectionString' | 'client' | 'detectNPlusOne'
   > {
   readonly connectionString: string | undefined;
   readonly directConnectionString: string | undefined;
   readonly client: Omit<pg.ClientConfig, 'connectionString'>;
   readonly pool: ResolvedPoolOptions;
   readonly pooler: 'transaction' | undefined;
-  readonly detectNPlusOne: Required<NPlusOneOptions> | undefined;
+  readonly detectNPlusOne: ResolvedNPlusOneOptions | undefined;
 }
 
 /** @throws TypeError or RangeError when an option is wrong. */
@@ -70,7 +77,7 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
   const detect = options.detectNPlusOne;
   read.any('detectNPlusOne');
   const readDetect = optionReader('createPostgres detectNPlusOne', typeof detect === 'boolean' ? {} : detect);
-  const detectNPlusOne: Required<NPlusOneOptions> = {
+  const detectNPlusOne: ResolvedNPlusOneOptions = {
     threshold: readDetect.integer('threshold', 10, { min: 2 }),
     windowMs: readDetect.number('windowMs', 100, { min: 1 }),
   };
@@ -98,6 +105,7 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
     replicas,
     maxReplicaLagMs: read.number('maxReplicaLagMs', 1_000, duration),
     replicaCheckMs: read.number('replicaCheckMs', 500, { min: 10 }),
+    listenHeartbeatMs: read.number('listenHeartbeatMs', 5_000, duration),
     maxQueryShapes: read.integer('maxQueryShapes', 1_000, { min: 2 }),
     slowQueryMs: read.number('slowQueryMs', 1_000, duration),
     explainSampleRatio: read.number('explainSampleRatio', 0, { min: 0, max: 1 }),

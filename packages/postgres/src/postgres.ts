@@ -13,7 +13,7 @@ import type { Page, PageOptions } from './query/paginate.ts';
 import type { QueryShapeStats } from './query/query-shape.ts';
 import type { QueryOptions } from './query/query-task.ts';
 import type { ReplicaStats, WriteToken } from './query/replicas.ts';
-import type { Relation, WithChildren } from './query/select-in.ts';
+import type { RelationOf, WithChildren } from './query/select-in.ts';
 import type { SessionVariables, VariableScope } from './query/session-variables.ts';
 import type { Transaction, TransactionOptions } from './query/transaction.ts';
 
@@ -33,17 +33,17 @@ export interface PostgresStats {
 /** What {@link Postgres.stream} takes besides text and values. */
 export interface StreamOptions {
   /** How many rows are asked for at a time. Default 500. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** How long the connection and then each batch may take to come. Default: the client's `queryTimeoutMs`. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** Ends it; the server is asked to cancel the query. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What {@link ReadOnly.query} takes besides text and values. */
 export interface ReadOptions extends QueryOptions {
   /** Only a server that has seen this write may answer. */
-  readonly after?: WriteToken;
+  readonly after?: WriteToken | undefined;
 }
 
 /** Reads that may be answered by a replica. */
@@ -82,10 +82,11 @@ export interface Postgres<DB = any> extends AsyncDisposable {
     Pick<Selectable<DB[Table]>, Selected & keyof Selectable<DB[Table]>>,
     KeyOf<DB[Table], Column> | readonly unknown[]
   >;
-  selectIn<Parent extends object, const R extends Relation>(
+  selectIn<Parent extends object, const R extends RelationOf<DB>>(
     parents: readonly Parent[],
     relation: R,
-  ): Promise<WithChildren<Parent, R>[]>;
+    options?: QueryOptions,
+  ): Promise<WithChildren<Parent, R, DB>[]>;
   upsertMany<Table extends TableName<DB>>(
     table: Table,
     rows: readonly Partial<Insertable<DB[Table]>>[],
@@ -115,11 +116,11 @@ export interface Postgres<DB = any> extends AsyncDisposable {
   /** Reads on a replica that is close enough behind, else on the primary. */
   readonly readonly: ReadOnly;
   /** A place in the log behind all writes so far, for `readonly.query(…, { after })`. */
-  writeToken(): Promise<WriteToken>;
+  writeToken(options?: QueryOptions): Promise<WriteToken>;
   readonly indexes: Indexes;
   stats(): PostgresStats;
   /** Ends all connections, those in use when they come back or after `timeoutMs` (default 5,000). */
-  close(options?: { readonly timeoutMs?: Milliseconds }): Promise<void>;
+  close(options?: { readonly timeoutMs?: Milliseconds | undefined }): Promise<void>;
 }
 
 /**

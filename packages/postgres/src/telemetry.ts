@@ -16,7 +16,7 @@ export interface OpenTransactionEvent {
 export interface ConnectionEvent {
   readonly kind: 'open' | 'close' | 'connect-failed';
   readonly total: number;
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   readonly error?: unknown;
 }
 

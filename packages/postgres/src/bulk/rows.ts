@@ -1,6 +1,5 @@
 import { describe } from '@hotpath/core';
 import { type ColumnInfo, columnOf, type TableInfo } from '../catalog.ts';
-import { duplicateKey } from '../errors.ts';
 import { encodeValue } from './encode-text.ts';
 
 /** A row to be written: columns that are absent or `undefined` keep their default. */
@@ -12,8 +11,9 @@ export interface RowGroup {
   readonly rows: readonly WriteRow[];
 }
 
-/** Which of two rows with one key counts. */
-export type DuplicateRule = 'last' | 'first' | 'error';
+/** Which of several rows with one key counts, as a whole: nothing of the others is written. */
+export type DuplicateRule = KeptRow | 'error';
+export type KeptRow = 'last' | 'first';
 
 /**
  * Sorts rows into groups by the columns that they name.
@@ -62,7 +62,7 @@ type Key = string | number | undefined;
 export function sortByKey(
   { columns, rows }: RowGroup,
   key: readonly string[],
-  rule: DuplicateRule,
+  rule: KeptRow,
 ): { readonly group: RowGroup; readonly isExact: boolean } {
   const keyColumns = key.map((name) => columns.find((column) => column.name === name)!);
   let isExact = keyColumns.every(({ hasExactText }) => hasExactText);
@@ -84,7 +84,7 @@ export function sortByKey(
     }
   }
   // The server chooses by the place of a row among the others, so they stay as they came.
-  const order = isExact || rule === 'error' ? chooseRows(keys, rule) : undefined;
+  const order = isExact ? chooseRows(keys, rule) : undefined;
   return {
     group: order === undefined ? { columns, rows } : { columns, rows: order.map((row) => rows[row]!) },
     isExact,
@@ -92,14 +92,14 @@ export function sortByKey(
 }
 
 /** Whole numbers may be written in several ways: only one of them is compared by its text. */
-function isCanonical(text: string | null, { type }: ColumnInfo): boolean {
+export function isCanonical(text: string | null, { type }: ColumnInfo): boolean {
   return text === null || !integerTypes.has(type) || /^(?:0|-?[1-9]\d*)$/.test(text);
 }
 
 const integerTypes = new Set(['smallint', 'integer', 'bigint']);
 
 /** The rows to be written, in order; `undefined` when all are, as they stand. */
-function chooseRows(keys: readonly Key[], rule: DuplicateRule): number[] | undefined {
+function chooseRows(keys: readonly Key[], rule: KeptRow): number[] | undefined {
   let ascending = true;
   for (let i = 1; ascending && i < keys.length; i++) ascending = keys[i - 1]! < keys[i]!;
   if (ascending) return undefined;
@@ -108,9 +108,7 @@ function chooseRows(keys: readonly Key[], rule: DuplicateRule): number[] | undef
   for (let row = 0; row < keys.length; row++) {
     const key = keys[row];
     if (key === undefined) withNull.push(row);
-    else if (!chosen.has(key)) chosen.set(key, row);
-    else if (rule === 'error') throw duplicateKey(String(key).replaceAll('\0', ', '));
-    else if (rule === 'last') chosen.set(key, row);
+    else if (rule === 'last' || !chosen.has(key)) chosen.set(key, row);
   }
   const sorted = [...chosen].sort(([a], [b]) => (a! < b! ? -1 : a! > b! ? 1 : 0)).map(([, row]) => row);
   return [...sorted, ...withNull];

@@ -1,18 +1,26 @@
 import { describe, type Milliseconds, optionReader } from '@hotpath/core';
 import { type Catalog, columnOf, type TableInfo } from '../catalog.ts';
-import { duplicateKey, sqlState, unknownName } from '../errors.ts';
+import { unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from '../query/executor.ts';
-import { TimeLimit, within } from '../query/time-limit.ts';
+import { readLimits, TimeLimit, within } from '../query/time-limit.ts';
 import { runTransaction } from '../query/transaction.ts';
 import { CopyExchange } from '../wire/copy-exchange.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { copyChunks } from './copy-rows.ts';
 import { arrayBytes, copyBytes } from './encode-binary.ts';
-import { arrayTextOf, encodeValue } from './encode-text.ts';
-import { type DuplicateRule, groupRows, type RowGroup, sortByKey, type WriteRow } from './rows.ts';
-import { insertStatement, upsertStatement } from './statements.ts';
+import { arrayTextOf } from './encode-text.ts';
+import { oneRowAKey } from './one-row-a-key.ts';
+import {
+  type DuplicateRule,
+  groupRows,
+  type KeptRow,
+  type RowGroup,
+  sortByKey,
+  type WriteRow,
+} from './rows.ts';
+import { chosenRowsStatement, insertStatement, upsertStatement } from './statements.ts';
 
 /** From so many rows on, inserts go by COPY: it takes less time of the server. */
 const COPY_FROM_ROWS = 1_000;
@@ -25,25 +33,25 @@ const MERGE_FROM_ROWS = 20_000;
 /** What {@link upsertMany} takes besides the rows. */
 export interface UpsertOptions<Column extends string = string> {
   /** The columns by which a row is known; a unique index must be on exactly them. Default: the primary key. */
-  readonly key?: readonly Column[];
+  readonly key?: readonly Column[] | undefined;
   /** The columns to overwrite. Default: all that are given, but for the key. */
-  readonly update?: readonly Column[];
-  /** Which of several rows with one key counts. Default `last`. */
-  readonly onDuplicate?: DuplicateRule;
+  readonly update?: readonly Column[] | undefined;
+  /** Which of several rows with one key counts, as a whole: nothing of the others is written. Default `last`. */
+  readonly onDuplicate?: DuplicateRule | undefined;
   /** How long it may take in all. Default: the client's `queryTimeoutMs`. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** Gives it up; nothing is written then. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What {@link insertMany} takes besides the rows. */
 export interface InsertOptions {
   /** What happens to a row that is there already. Default `error`: nothing is written at all. */
-  readonly onConflict?: 'error' | 'ignore';
+  readonly onConflict?: 'error' | 'ignore' | undefined;
   /** How long it may take in all. Default: the client's `queryTimeoutMs`. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** Gives it up; nothing is written then. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a bulk upsert did. */
@@ -54,8 +62,6 @@ export interface UpsertCounts {
   readonly unchanged: number;
 }
 
-/** One command would have to update a row twice. */
-const CARDINALITY_VIOLATION = '21000';
 const conflictRules = ['error', 'ignore'] as const;
 const duplicateRules = ['last', 'first', 'error'] as const;
 
@@ -128,11 +134,10 @@ export async function insertMany(
   checkRows('insertMany', rows);
   const read = optionReader('insertMany', options);
   const onConflict = read.oneOf('onConflict', conflictRules, 'error');
-  for (const name of ['timeoutMs', 'signal']) read.any(name);
+  const limit = new TimeLimit(executor, readLimits(read));
   read.end();
-  const limit = new TimeLimit(executor, options);
   if (rows.length === 0) return 0;
-  return catalog.using(table, async (info) => {
+  return catalog.using(table, limit, async (info) => {
     const groups = groupRows(table, info, rows);
     const write = new BulkWrite(executor, limit);
     const copies = ({ columns, rows: { length } }: RowGroup): boolean =>
@@ -177,16 +182,16 @@ export async function upsertMany(
   checkRows('upsertMany', rows);
   const read = optionReader('upsertMany', options);
   const rule = read.oneOf('onDuplicate', duplicateRules, 'last');
-  for (const name of ['key', 'update', 'timeoutMs', 'signal']) read.any(name);
+  for (const name of ['key', 'update']) read.any(name);
+  const limit = new TimeLimit(executor, readLimits(read));
   read.end();
-  const limit = new TimeLimit(executor, options);
   if (rows.length === 0) return { inserted: 0, updated: 0, unchanged: 0 };
-  return catalog.using(table, async (info) => {
+  return catalog.using(table, limit, async (info) => {
     const key = keyOf(table, info, options);
     const write = new BulkWrite(executor, limit);
-    const groups = groupRows(table, info, oneShapeAKey(info, rows, key, rule));
+    const groups = await groupsOfKeys(write, table, info, rows, key, rule);
     const one = (group: RowGroup, connection?: PooledConnection): Promise<Written> =>
-      upsertGroup(write, table, key, rule, options.update, group, connection);
+      upsertGroup(write, table, key, rule === 'error' ? 'first' : rule, options.update, group, connection);
     let written: Written;
     if (groups.length === 1 && groups[0]!.rows.length < MERGE_FROM_ROWS) written = await one(groups[0]!);
     else {
@@ -215,47 +220,38 @@ function keyOf(table: string, info: TableInfo, { key = info.primaryKey, update =
   return key as readonly string[];
 }
 
-/** Rows of different shape go in different statements: there, a key that returns must be left out beforehand. */
-function oneShapeAKey(
+/** Rows in groups by the columns that they name; of one key there is a row in one group at most. */
+async function groupsOfKeys(
+  write: BulkWrite,
+  table: string,
   info: TableInfo,
   rows: readonly WriteRow[],
   key: readonly string[],
   rule: DuplicateRule,
-): readonly WriteRow[] {
-  const shapeOf = (row: WriteRow): string => {
-    let shape = '';
-    for (const name in row) if (row[name] !== undefined) shape += `${name}\0`;
-    return shape;
-  };
-  const shape = shapeOf(rows[0]!);
-  if (rule === 'error' || rows.every((row) => shapeOf(row) === shape)) return rows;
-  const columns = key.map((name) => info.columns.get(name)!);
-  const keyText = (row: WriteRow): string =>
-    JSON.stringify(columns.map((column) => encodeValue(row[column.name], column)));
-  const chosen = new Map<unknown, WriteRow>();
-  for (const row of rows) {
-    const hasKey = key.every((name) => row?.[name] !== null && row?.[name] !== undefined);
-    // A row without a key is none's double.
-    const id = hasKey ? keyText(row) : row;
-    if (rule === 'last') chosen.delete(id);
-    if (!chosen.has(id)) chosen.set(id, row);
+): Promise<readonly RowGroup[]> {
+  const groups = groupRows(table, info, rows);
+  for (const name of key) {
+    if (!groups.every(({ columns }) => columns.some((column) => column.name === name)))
+      throw unknownName(`upsertMany: a row of ${table} lacks its key ${name}`);
   }
-  return [...chosen.values()];
+  if (groups.length === 1 && rule !== 'error') return groups;
+  const columns = key.map((name) => info.columns.get(name)!);
+  const chosen = await oneRowAKey(rows, columns, rule, async (from) => {
+    const asked = await write.run(chosenRowsStatement(columns, from), arraysOf({ columns, rows }));
+    return (asked.rows as { n: number }[]).map(({ n }) => n - 1);
+  });
+  return chosen === rows ? groups : groupRows(table, info, chosen);
 }
 
 async function upsertGroup(
   write: BulkWrite,
   table: string,
   key: readonly string[],
-  rule: DuplicateRule,
+  rule: KeptRow,
   updateNames: readonly string[] | undefined,
   given: RowGroup,
   connection: PooledConnection | undefined,
 ): Promise<Written> {
-  for (const name of key) {
-    if (!given.columns.some((column) => column.name === name))
-      throw unknownName(`upsertMany: a row of ${table} lacks its key ${name}`);
-  }
   const { group, isExact } = sortByKey(given, key, rule);
   const { columns, rows } = group;
   const update = columns.filter(({ name }) =>
@@ -263,15 +259,8 @@ async function upsertGroup(
   );
   const shape = { table, columns, key, update };
   if (connection === undefined || !isExact || rows.length < MERGE_FROM_ROWS) {
-    const text = upsertStatement(isExact || rule === 'error' ? shape : { ...shape, distinct: rule });
-    const written = write.run(text, arraysOf(group), connection);
-    return countsOf(
-      await written.catch((error) => {
-        throw sqlState(error) === CARDINALITY_VIOLATION
-          ? duplicateKey('of another one, written differently')
-          : error;
-      }),
-    );
+    const text = upsertStatement(isExact ? shape : { ...shape, distinct: rule });
+    return countsOf(await write.run(text, arraysOf(group), connection));
   }
   const stage = quoteName(`hotpath_${columns.length}_${rows.length}`);
   const names = columns.map(({ name }) => quoteName(name)).join(', ');

@@ -7,15 +7,15 @@ export type IndexMethod = 'btree' | 'hash' | 'gin' | 'gist' | 'spgist' | 'brin';
 export type IndexKey = string | IndexKeyOptions;
 
 export interface IndexKeyOptions {
-  readonly column?: string;
+  readonly column?: string | undefined;
   /** `['metadata', 'owner']` is `metadata->>'owner'`. */
-  readonly jsonPath?: readonly [string, ...string[]];
+  readonly jsonPath?: readonly [string, ...string[]] | undefined;
   /** SQL; it is taken as it stands. */
-  readonly expression?: string;
-  readonly order?: 'asc' | 'desc';
-  readonly nulls?: 'first' | 'last';
-  readonly operatorClass?: string;
-  readonly collation?: string;
+  readonly expression?: string | undefined;
+  readonly order?: 'asc' | 'desc' | undefined;
+  readonly nulls?: 'first' | 'last' | undefined;
+  readonly operatorClass?: string | undefined;
+  readonly collation?: string | undefined;
 }
 
 /** An index as it should be. */
@@ -23,18 +23,18 @@ export interface IndexDefinition {
   readonly name: string;
   /** The table, with its schema where that is not on the search path. */
   readonly table: string;
-  readonly keys?: readonly IndexKey[];
+  readonly keys?: readonly IndexKey[] | undefined;
   /** Instead of keys: the words of these columns, by a text search configuration. */
-  readonly fullText?: { readonly columns: readonly string[]; readonly language: string };
+  readonly fullText?: { readonly columns: readonly string[]; readonly language: string } | undefined;
   /** Default `btree`; `gin` for `fullText`. */
-  readonly method?: IndexMethod;
-  readonly unique?: boolean;
+  readonly method?: IndexMethod | undefined;
+  readonly unique?: boolean | undefined;
   /** Only rows for which this SQL is true are indexed. */
-  readonly where?: string;
+  readonly where?: string | undefined;
   /** Columns that are stored but not searched. */
-  readonly include?: readonly string[];
+  readonly include?: readonly string[] | undefined;
   /** Storage parameters, such as `{ fillfactor: 90 }`. */
-  readonly with?: Readonly<Record<string, string | number | boolean>>;
+  readonly with?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
 /** Leaves room for the endings that replaced and leftover indexes get. */

@@ -1,5 +1,6 @@
-import { type Clock, type Milliseconds, optionReader, type RandomSource } from '@hotpath/core';
+import { abortable, type Clock, type Milliseconds, optionReader, type RandomSource } from '@hotpath/core';
 import type { DirectSession } from '../direct-session.ts';
+import { readSignal } from '../query/time-limit.ts';
 import { type BuildContext, carryOut } from './build.ts';
 import { checkDefinitions, type IndexDefinition } from './definition.ts';
 import { dropIndexLock, takeIndexLock } from './lock.ts';
@@ -10,15 +11,21 @@ import { type IndexReport, reportIndexes } from './report.ts';
 /** What {@link Indexes.apply} takes besides the definitions. */
 export interface ApplyOptions {
   /** How long to wait for another runner. Default 600,000. */
-  readonly lockTimeoutMs?: Milliseconds;
+  readonly lockTimeoutMs?: Milliseconds | undefined;
   /** How long one build may take. Default 3,600,000; 0 means without end. */
-  readonly buildTimeoutMs?: Milliseconds;
+  readonly buildTimeoutMs?: Milliseconds | undefined;
   /** How long a short statement (rename, comment) waits for its lock before it steps back and tries again. Default 2,000. */
-  readonly ddlLockTimeoutMs?: Milliseconds;
+  readonly ddlLockTimeoutMs?: Milliseconds | undefined;
   /** How often a statement is tried again after a lock timeout or a deadlock. Default 5. */
-  readonly retries?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: IndexProgress) => void;
+  readonly retries?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: IndexProgress) => void) | undefined;
+}
+
+/** What {@link Indexes.plan} and {@link Indexes.report} take besides the definitions. */
+export interface LookOptions {
+  /** Gives it up. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What {@link Indexes.apply} did. */
@@ -34,7 +41,7 @@ export interface AppliedIndexes {
 /** Declared indexes: compared, built without an outage, and looked after. */
 export interface Indexes {
   /** What {@link apply} would do. Changes nothing. */
-  plan(definitions: readonly IndexDefinition[]): Promise<IndexPlan>;
+  plan(definitions: readonly IndexDefinition[], options?: LookOptions): Promise<IndexPlan>;
   /**
    * Brings the indexes to what is declared, one runner at a time, without keeping anybody from reading or writing.
    *
@@ -46,7 +53,7 @@ export interface Indexes {
    */
   apply(definitions: readonly IndexDefinition[], options?: ApplyOptions): Promise<AppliedIndexes>;
   /** What is wrong or wasteful with the indexes of the database. Changes nothing. */
-  report(definitions?: readonly IndexDefinition[]): Promise<IndexReport>;
+  report(definitions?: readonly IndexDefinition[], options?: LookOptions): Promise<IndexReport>;
 }
 
 /** How sessions for index work are opened. */
@@ -58,12 +65,15 @@ export interface IndexSessions {
   readonly random: RandomSource;
 }
 
+/** For what only looks, and for settings and comments; a build has its own. */
+const STATEMENT_TIMEOUT_MS = 60_000;
 /** A killed runner's session ends within this, instead of when its build is through. */
 const CLIENT_CHECK = `select set_config('client_connection_check_interval', '1000', false)`;
 
 export function createIndexes({ open, owner, clock, random }: IndexSessions): Indexes {
   const prepared = async (): Promise<DirectSession> => {
     const session = await open();
+    session.timeoutMs = STATEMENT_TIMEOUT_MS;
     await session.run(
       "set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = '60s'",
     );
@@ -71,11 +81,32 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
     await session.run(CLIENT_CHECK).catch(() => {});
     return session;
   };
+  /** One that comes too late is closed when it is there. */
+  const openUntil = async (signal: AbortSignal): Promise<DirectSession> => {
+    signal.throwIfAborted();
+    const opening = prepared();
+    try {
+      return await abortable(opening, signal);
+    } catch (error) {
+      opening.then(
+        (session) => session.close(),
+        () => {},
+      );
+      throw error;
+    }
+  };
+  const signalOf = (name: string, options: LookOptions | undefined): AbortSignal => {
+    const read = optionReader(name, options);
+    const signal = anyOf(owner, readSignal(read));
+    read.end();
+    return signal;
+  };
   return {
-    async plan(definitions) {
+    async plan(definitions, options) {
       checkDefinitions(definitions);
-      await using session = await prepared();
-      return await planIndexes(session, definitions);
+      const signal = signalOf('indexes.plan', options);
+      await using session = await openUntil(signal);
+      return await abortable(planIndexes(session, definitions), signal);
     },
 
     async apply(definitions, options = {}) {
@@ -86,15 +117,15 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
         buildTimeoutMs: read.number('buildTimeoutMs', 3_600_000, { min: 0 }),
         ddlLockTimeoutMs: read.number('ddlLockTimeoutMs', 2_000, { min: 1 }),
         retries: read.integer('retries', 5, { min: 0 }),
-        signal: anyOf(owner, read.object<AbortSignal | undefined>('signal', undefined)),
+        signal: anyOf(owner, readSignal(read)),
         onProgress: read.function<ApplyOptions['onProgress']>('onProgress', undefined),
       };
       read.end();
-      await using session = await prepared();
+      await using session = await openUntil(limits.signal);
       await takeIndexLock(session, lockTimeoutMs, clock, random, limits.signal);
-      await using watcher = await prepared();
+      await using watcher = await openUntil(limits.signal);
       const context: BuildContext = { session, watcher, clock, random, ...limits };
-      const plan = await planIndexes(session, definitions);
+      const plan = await abortable(planIndexes(session, definitions), limits.signal);
       const done: PlannedIndex[] = [];
       const blocked: PlannedIndex[] = [];
       for (const item of plan.items) {
@@ -112,10 +143,11 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
       return { done, blocked, orphans: plan.orphans };
     },
 
-    async report(definitions = []) {
+    async report(definitions = [], options) {
       checkDefinitions(definitions);
-      await using session = await prepared();
-      return await reportIndexes(session, definitions);
+      const signal = signalOf('indexes.report', options);
+      await using session = await openUntil(signal);
+      return await abortable(reportIndexes(session, definitions), signal);
     },
   };
 }

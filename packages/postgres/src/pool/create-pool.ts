@@ -16,7 +16,7 @@ export interface CreatePoolOptions
   extends Omit<pg.PoolConfig, 'max' | 'maxUses' | 'allowExitOnIdle'>,
     PoolOptions {
   /** Whether statements are kept prepared. Default true; it has to be off behind a transaction pooler. */
-  readonly prepare?: boolean;
+  readonly prepare?: boolean | undefined;
 }
 
 /** `pg.Pool`, and what is new. */

@@ -10,40 +10,42 @@ import {
 /** How a pool keeps its connections. Absent means default; `0` is a value. */
 export interface PoolOptions {
   /** How many connections there may be. Default 20. */
-  readonly max?: number;
+  readonly max?: number | undefined;
   /** How many are opened at once and kept. Default 0. */
-  readonly minConnections?: number;
+  readonly minConnections?: number | undefined;
   /** How long a caller may wait for a connection. Default 30,000; 0 means without end. */
-  readonly acquireTimeoutMs?: Milliseconds;
+  readonly acquireTimeoutMs?: Milliseconds | undefined;
   /** How long a connection may take to become usable. Default 5,000; 0 means without end. */
-  readonly connectTimeoutMs?: Milliseconds;
+  readonly connectTimeoutMs?: Milliseconds | undefined;
   /** When a connection is replaced, up to 10 % earlier by chance. Default 3,600,000; 0 means never. */
-  readonly maxLifetimeMs?: Milliseconds;
+  readonly maxLifetimeMs?: Milliseconds | undefined;
   /** When an unused connection above `minConnections` is closed. Default 30,000; 0 means never. */
-  readonly idleTimeoutMs?: Milliseconds;
+  readonly idleTimeoutMs?: Milliseconds | undefined;
   /** How many callers may wait. Default 10,000. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** How often a connection may be used. Default: without bound. */
-  readonly maxUses?: number;
+  readonly maxUses?: number | undefined;
   /** A connection that was idle for longer is checked before it is handed out. Default 1,000. */
-  readonly validateAfterMs?: Milliseconds;
+  readonly validateAfterMs?: Milliseconds | undefined;
   /** How long that check may take. Default 1,000. */
-  readonly validationTimeoutMs?: Milliseconds;
+  readonly validationTimeoutMs?: Milliseconds | undefined;
   /** A connection that is out for longer is reported. Default 0: no report. */
-  readonly leakThresholdMs?: Milliseconds;
+  readonly leakThresholdMs?: Milliseconds | undefined;
   /** The share of acquires whose call site is noted, until a leak has been seen: from then on all are. Default 0.01. */
-  readonly leakSampleRatio?: number;
+  readonly leakSampleRatio?: number | undefined;
   /** The longest pause between two tries to connect while the server is away. Default 500. */
-  readonly maxReconnectDelayMs?: Milliseconds;
+  readonly maxReconnectDelayMs?: Milliseconds | undefined;
   /** How many statements a connection keeps prepared. Default 256. */
-  readonly statementCacheSize?: number;
+  readonly statementCacheSize?: number | undefined;
   /** Whether idle connections let the process end. Default false. */
-  readonly allowExitOnIdle?: boolean;
-  readonly clock?: Clock;
-  readonly random?: RandomSource;
+  readonly allowExitOnIdle?: boolean | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: RandomSource | undefined;
 }
 
-export interface ResolvedPoolOptions extends Required<PoolOptions> {}
+export type ResolvedPoolOptions = {
+  readonly [Name in keyof PoolOptions]-?: Exclude<PoolOptions[Name], undefined>;
+};
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 

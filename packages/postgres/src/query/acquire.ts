@@ -3,6 +3,7 @@ import { acquireTimeout } from '../errors.ts';
 import type { ConnectionPool } from '../pool/connection-pool.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import { Waiter } from '../pool/waiter-queue.ts';
+import { checkLimits } from './time-limit.ts';
 
 /** What may be said about one acquire. */
 export interface AcquireOptions {
@@ -19,6 +20,7 @@ export interface AcquireOptions {
  */
 export function acquireConnection(pool: ConnectionPool, options?: AcquireOptions): Promise<PooledConnection> {
   return new Promise((resolve, reject) => {
+    checkLimits('acquire', options);
     const signal = options?.signal;
     if (signal?.aborted) return reject(signal.reason);
     const waiter = new AcquireWaiter(

@@ -1,19 +1,20 @@
+import { describe, optionReader } from '@hotpath/core';
 import { rolledBack, typedQueryError } from '../errors.ts';
 import { type PipelinedResult, PipelineExchange } from '../wire/pipeline-exchange.ts';
 import type { Executor } from './executor.ts';
-import type { QueryOptions } from './query-task.ts';
-import { TimeLimit, within } from './time-limit.ts';
+import { checkStatement, type QueryOptions } from './query-task.ts';
+import { readLimits, TimeLimit, within } from './time-limit.ts';
 
 /** One query of a batch. */
 export interface BatchQuery {
   readonly text: string;
-  readonly values?: readonly unknown[];
+  readonly values?: readonly unknown[] | undefined;
 }
 
 /** What {@link runBatch} takes besides the queries. */
 export interface BatchOptions extends QueryOptions {
   /** Whether the queries are one transaction: all or none. Default true. */
-  readonly atomic?: boolean;
+  readonly atomic?: boolean | undefined;
 }
 
 /** What one query of a batch gave. */
@@ -30,10 +31,16 @@ export type BatchResult =
 export async function runBatch(
   executor: Executor,
   queries: readonly BatchQuery[],
-  { atomic = true, ...limits }: BatchOptions = {},
+  options?: BatchOptions,
 ): Promise<BatchResult[]> {
+  const read = optionReader('batch', options);
+  const atomic = read.boolean('atomic', true);
+  const limit = new TimeLimit(executor, readLimits(read));
+  read.end();
+  if (!Array.isArray(queries))
+    throw new TypeError(`batch: the queries must be an array, got ${describe(queries)}`);
+  for (const query of queries) checkStatement('batch', query?.text, query?.values);
   if (queries.length === 0) return [];
-  const limit = new TimeLimit(executor, limits);
   const connection = await executor.acquire(limit.left());
   const answered = new Promise<readonly PipelinedResult[]>((resolve, reject) => {
     const wire = connection.wire!;

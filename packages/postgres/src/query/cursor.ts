@@ -36,7 +36,14 @@ export class CursorReader {
 
   /** Ends the query; resolves when the connection is free for the next, or is given up. Never rejects. */
   async close(): Promise<void> {
+    const connection = this.#connection;
     const over = this.#exchange.close();
-    await within(this.#executor, this.#connection, over, { timeoutMs: CANCEL_GRACE_MS }).catch(() => over);
+    await within(this.#executor, connection, over, { timeoutMs: CANCEL_GRACE_MS }).catch(() => over);
+    if (!this.#exchange.isOwn || !connection.inTransaction) return;
+    // The request to cancel has hit the COMMIT.
+    await connection.cancelling;
+    if (!connection.usable) return;
+    const limits = { timeoutMs: CANCEL_GRACE_MS };
+    await this.#executor.runOn(connection, 'rollback', undefined, limits).catch(() => connection.destroy());
   }
 }

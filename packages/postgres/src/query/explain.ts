@@ -1,17 +1,18 @@
 import { hash } from 'node:crypto';
-import type { Milliseconds } from '@hotpath/core';
+import { type Milliseconds, optionReader } from '@hotpath/core';
 import { sqlState } from '../errors.ts';
 import type { Executor } from './executor.ts';
-import { TimeLimit } from './time-limit.ts';
+import { checkStatement } from './query-task.ts';
+import { readLimits, TimeLimit } from './time-limit.ts';
 import { runTransaction } from './transaction.ts';
 
 /** How a statement is explained. */
 export interface ExplainOptions {
   /** Whether it is run to measure it, where it only reads. Default true. */
-  readonly analyze?: boolean;
-  /** Default 10,000. */
-  readonly timeoutMs?: Milliseconds;
-  readonly signal?: AbortSignal;
+  readonly analyze?: boolean | undefined;
+  /** Default 10,000; 0 means without end. */
+  readonly timeoutMs?: Milliseconds | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A plan, and what is known from running it. */
@@ -36,6 +37,8 @@ interface PlanNode {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** The server's settings have 32 bits. */
+const LARGEST_SETTING = 0x7fff_ffff;
 const READ_ONLY_TRANSACTION = '25006';
 const PLAN_ONLY = 'explain (format json)';
 const ANALYZE = 'explain (analyze, buffers, format json)';
@@ -48,8 +51,13 @@ export async function explain(
   executor: Executor,
   text: string,
   values: readonly unknown[] = [],
-  { analyze = true, timeoutMs = DEFAULT_TIMEOUT_MS, signal }: ExplainOptions = {},
+  options?: ExplainOptions,
 ): Promise<Explanation> {
+  checkStatement('explain', text, values);
+  const read = optionReader('explain', options);
+  const analyze = read.boolean('analyze', true);
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = readLimits(read);
+  read.end();
   const limit = new TimeLimit(executor, { timeoutMs, signal });
   if (analyze) {
     try {
@@ -76,7 +84,12 @@ async function explainOnce(
     async (connection) => {
       const { timeoutMs } = limit.left();
       const local = "select set_config('statement_timeout', $1, true)";
-      await executor.runOn(connection, local, [String(Math.ceil(timeoutMs))], limit.left());
+      await executor.runOn(
+        connection,
+        local,
+        [String(Math.min(Math.ceil(timeoutMs), LARGEST_SETTING))],
+        limit.left(),
+      );
       // Never by the simple protocol, which would run a second statement after a semicolon.
       const { rows } = await executor.runAlone(connection, `${how} ${text}`, values, limit.left());
       found = explanationOf(rows[0] as PlanRow, how === ANALYZE);

@@ -1,9 +1,11 @@
 import {
+  abortable,
   type Clock,
   describe,
   type EventChannel,
   eventChannel,
   type Milliseconds,
+  optionReader,
   type RandomSource,
   sleep,
 } from '@hotpath/core';
@@ -11,6 +13,7 @@ import { DirectSession } from '../direct-session.ts';
 import { poolClosed } from '../errors.ts';
 import { quoteName } from '../identifiers.ts';
 import { Backoff } from '../pool/backoff.ts';
+import { readSignal } from './time-limit.ts';
 
 /** Something was notified. */
 export interface Notification {
@@ -23,6 +26,7 @@ export interface Notification {
 /** Notifications may have been missed, because the connection was lost; it is subscribed again now. */
 export interface ListenGap {
   readonly channels: readonly string[];
+  /** How long ago the last sign of life came: what was notified since may be missing. */
   readonly lostMs: Milliseconds;
 }
 
@@ -30,7 +34,9 @@ export interface ListenGap {
 export interface ListenOptions {
   readonly onNotification: (notification: Notification) => void;
   /** Called after each time that the connection was lost and the channel subscribed again. */
-  readonly onGap?: (gap: ListenGap) => void;
+  readonly onGap?: ((gap: ListenGap) => void) | undefined;
+  /** Ends it: rejects while it is being subscribed, and closes the subscription after that. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A channel that is listened to. */
@@ -42,8 +48,6 @@ export interface Subscription extends AsyncDisposable {
 export const listenGapChannel: EventChannel<ListenGap> = eventChannel('postgres', 'listen-gap');
 
 const LONGEST_NAME_BYTES = 63;
-const HEARTBEAT_MS = 5_000;
-const HEARTBEAT_TIMEOUT_MS = 5_000;
 const LIMITS = { timeoutMs: 5_000 };
 const FIRST_DELAY_MS = 50;
 const LONGEST_DELAY_MS = 1_000;
@@ -51,6 +55,8 @@ const LONGEST_DELAY_MS = 1_000;
 interface ListenerSettings {
   readonly config: object;
   readonly connectTimeoutMs: Milliseconds;
+  /** How often a sign of life is asked for, and how long it may take; 0 means never. */
+  readonly heartbeatMs: Milliseconds;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
@@ -68,6 +74,8 @@ export class Listener {
   readonly #closed = new AbortController();
   #session: Promise<DirectSession> | undefined;
   #isComingBack = false;
+  /** When the server was last heard of. */
+  #aliveAtMs: Milliseconds = 0;
 
   constructor(settings: ListenerSettings) {
     this.#settings = settings;
@@ -77,6 +85,8 @@ export class Listener {
   async listen(name: string, options: ListenOptions): Promise<Subscription> {
     if (this.#closed.signal.aborted) throw poolClosed();
     checkChannel(name, options);
+    const { signal } = options;
+    signal?.throwIfAborted();
     let channel = this.#channels.get(name);
     if (channel === undefined) {
       channel = { subscribers: new Set(), listening: this.#subscribe(name) };
@@ -85,13 +95,8 @@ export class Listener {
     // An own object, so that the same options can be given twice.
     const subscriber = { ...options };
     channel.subscribers.add(subscriber);
-    try {
-      await channel.listening;
-    } catch (error) {
-      this.#remove(name, channel, subscriber);
-      throw error;
-    }
     const close = async (): Promise<void> => {
+      signal?.removeEventListener('abort', onAbort);
       if (!this.#remove(name, channel, subscriber) || this.#session === undefined) return;
       if (this.#channels.size === 0) return this.#hangUp();
       const session = await this.#session.catch(() => undefined);
@@ -99,6 +104,15 @@ export class Listener {
       if (session === undefined || session.lost || this.#channels.has(name)) return;
       await session.run(`unlisten ${quoteName(name)}`, [], LIMITS).catch(() => {});
     };
+    const onAbort = (): void => void close();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      await abortable(channel.listening, signal);
+    } catch (error) {
+      signal?.removeEventListener('abort', onAbort);
+      this.#remove(name, channel, subscriber);
+      throw error;
+    }
     return { channel: name, close, [Symbol.asyncDispose]: close };
   }
 
@@ -150,7 +164,9 @@ export class Listener {
   async #connect(onLost: () => void): Promise<DirectSession> {
     const { config, connectTimeoutMs, clock } = this.#settings;
     const session = await DirectSession.open(config, connectTimeoutMs, clock, this.#closed.signal);
+    this.#aliveAtMs = clock.now();
     session.client.on('notification', (message: { channel: string; payload?: string; processId: number }) => {
+      this.#aliveAtMs = clock.now();
       const notification = {
         channel: message.channel,
         payload: message.payload ?? '',
@@ -170,11 +186,13 @@ export class Listener {
 
   /** A connection may die without a word: one that is only listened to would never notice. */
   async #heartbeat(session: DirectSession, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#settings;
+    const { clock, heartbeatMs } = this.#settings;
+    if (heartbeatMs === 0) return;
     try {
       for (;;) {
-        await sleep(HEARTBEAT_MS, { signal, clock });
-        await session.run('select 1', [], { timeoutMs: HEARTBEAT_TIMEOUT_MS });
+        await sleep(heartbeatMs, { signal, clock });
+        await session.ping(heartbeatMs);
+        this.#aliveAtMs = clock.now();
       }
     } catch {
       session.destroy();
@@ -183,14 +201,15 @@ export class Listener {
 
   async #comeBack(): Promise<void> {
     const { clock, random } = this.#settings;
-    const lostAtMs = clock.now();
+    const lostAtMs = this.#aliveAtMs;
     this.#isComingBack = true;
     const backoff = new Backoff(FIRST_DELAY_MS, LONGEST_DELAY_MS, random);
     while (!this.#closed.signal.aborted && this.#channels.size > 0) {
       const opening = this.#open();
       this.#session = opening;
+      let session: DirectSession | undefined;
       try {
-        const session = await opening;
+        session = await opening;
         const channels = [...this.#channels.keys()];
         const texts = channels.map((channel) => `listen ${quoteName(channel)}`);
         await session.run(texts.join('; '), [], LIMITS);
@@ -200,6 +219,7 @@ export class Listener {
           for (const { onGap } of subscribers) if (onGap !== undefined) callSafely(onGap, gap);
         if (!session.lost) break;
       } catch {
+        session?.destroy();
         await sleep(backoff.next(), { signal: this.#closed.signal, clock }).catch(() => {});
       }
     }
@@ -208,17 +228,17 @@ export class Listener {
 }
 
 /** @throws TypeError for what can't be a channel (the server would cut a longer name) or has no callback. */
-function checkChannel(name: string, { onNotification, onGap }: ListenOptions): void {
+function checkChannel(name: string, options: ListenOptions): void {
   if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > LONGEST_NAME_BYTES)
     throw new TypeError(
       `listen: a channel's name must have 1 to ${LONGEST_NAME_BYTES} bytes, got ${describe(name)}`,
     );
-  if (typeof onNotification !== 'function')
-    throw new TypeError(
-      `listen: option 'onNotification' must be a function, got ${describe(onNotification)}`,
-    );
-  if (onGap !== undefined && typeof onGap !== 'function')
-    throw new TypeError(`listen: option 'onGap' must be a function, got ${describe(onGap)}`);
+  const read = optionReader('listen', options);
+  if (read.function('onNotification', undefined) === undefined)
+    throw new TypeError("listen: option 'onNotification' must be a function, got undefined");
+  read.function('onGap', undefined);
+  readSignal(read);
+  read.end();
 }
 
 /** What a listener throws is its own: the bytes that are being read here must be read to their end. */

@@ -1,16 +1,18 @@
+import { abortable, describe, optionReader } from '@hotpath/core';
 import { arrayText } from '../bulk/encode-text.ts';
 import { type Catalog, type ColumnInfo, columnOf, type TableInfo } from '../catalog.ts';
 import { sqlState } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
-import type { StatementExchange } from '../wire/statement-exchange.ts';
+import type { Executor } from './executor.ts';
 import type { QueryOptions } from './query-task.ts';
+import { readSignal, TimeLimit } from './time-limit.ts';
 
 /** What {@link Loader} takes besides table and column. */
 export interface LoaderOptions<Column extends string = string> {
   /** The columns to load. Default: all. */
-  readonly columns?: readonly Column[];
+  readonly columns?: readonly Column[] | undefined;
   /** How many keys go in one query. Default 1,000. */
-  readonly maxBatchSize?: number;
+  readonly maxBatchSize?: number | undefined;
 }
 
 /** Turns the look-ups of one tick into one query. */
@@ -20,8 +22,6 @@ export interface Loader<Row, Key> {
   /** The rows with these keys, in their order, null for those that are absent. */
   loadMany(keys: readonly Key[], options?: Pick<QueryOptions, 'signal'>): Promise<(Row | null)[]>;
 }
-
-type Run = (text: string, values: readonly unknown[], options?: QueryOptions) => Promise<StatementExchange>;
 
 const DEFAULT_BATCH = 1_000;
 const KEY_COLUMN = 'hotpath_key';
@@ -49,7 +49,7 @@ interface Plan {
 
 /** Loads rows by key; see {@link Loader}. */
 export class BatchingLoader implements Loader<unknown, unknown> {
-  readonly #run: Run;
+  readonly #executor: Executor;
   readonly #catalog: Catalog;
   readonly #table: string;
   readonly #by: readonly string[];
@@ -59,43 +59,44 @@ export class BatchingLoader implements Loader<unknown, unknown> {
   #pending = new Map<unknown, PendingKey>();
   #scheduled = false;
 
-  constructor(run: Run, catalog: Catalog, table: string, by: readonly string[], options: LoaderOptions) {
-    this.#run = run;
+  /** @throws TypeError or RangeError when an option is wrong. */
+  constructor(
+    executor: Executor,
+    catalog: Catalog,
+    table: string,
+    by: readonly string[],
+    options: LoaderOptions,
+  ) {
+    if (!Array.isArray(by) || by.length === 0 || !by.every((name) => typeof name === 'string'))
+      throw new TypeError(`loader: the key must be a column or an array of columns, got ${describe(by)}`);
+    const read = optionReader('loader', options);
+    const columns = read.any('columns');
+    if (columns !== undefined && !Array.isArray(columns))
+      throw new TypeError(`loader: option 'columns' must be an array, got ${describe(columns)}`);
+    this.#executor = executor;
     this.#catalog = catalog;
     this.#table = table;
     this.#by = by;
-    this.#columns = options.columns;
-    this.#maxBatchSize = options.maxBatchSize ?? DEFAULT_BATCH;
+    this.#columns = columns as readonly string[] | undefined;
+    this.#maxBatchSize = read.integer('maxBatchSize', DEFAULT_BATCH, { min: 1 });
+    read.end();
   }
 
   load(key: unknown, options?: Pick<QueryOptions, 'signal'>): Promise<unknown> {
-    const signal = options?.signal;
-    if (signal !== undefined) return this.#loadWithSignal(key, signal);
-    return new Promise((resolve, reject) => this.#add(key, resolve, reject));
+    if (options === undefined) return new Promise((resolve, reject) => this.#add(key, resolve, reject));
+    return this.#loadWith(key, options);
   }
 
   async loadMany(keys: readonly unknown[], options?: Pick<QueryOptions, 'signal'>): Promise<unknown[]> {
     return Promise.all(keys.map((key) => this.load(key, options)));
   }
 
-  #loadWithSignal(key: unknown, signal: AbortSignal): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const onAbort = (): void => reject(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      const end = (): void => signal.removeEventListener('abort', onAbort);
-      this.#add(
-        key,
-        (row) => {
-          end();
-          resolve(row);
-        },
-        (error) => {
-          end();
-          reject(error);
-        },
-      );
-    });
+  async #loadWith(key: unknown, options: Pick<QueryOptions, 'signal'>): Promise<unknown> {
+    const read = optionReader('load', options);
+    const signal = readSignal(read);
+    read.end();
+    signal?.throwIfAborted();
+    return abortable(this.load(key), signal);
   }
 
   #add(key: unknown, resolve: (row: unknown) => void, reject: (error: unknown) => void): void {
@@ -137,11 +138,12 @@ export class BatchingLoader implements Loader<unknown, unknown> {
     if (this.#pending.size === 0) return;
     const batch = [...this.#pending.values()];
     this.#pending = new Map();
-    this.#load(batch).catch((error) => this.#onFailure(batch, error));
+    const limit = new TimeLimit(this.#executor);
+    this.#load(batch, limit).catch((error) => this.#onFailure(batch, limit, error));
   }
 
   /** A key that the server can't read must not take the others with it. */
-  #onFailure(batch: readonly PendingKey[], error: unknown): void {
+  #onFailure(batch: readonly PendingKey[], limit: TimeLimit, error: unknown): void {
     this.#plan = undefined;
     const isData = sqlState(error)?.startsWith('22') === true;
     if (!isData || batch.length === 1) {
@@ -150,15 +152,15 @@ export class BatchingLoader implements Loader<unknown, unknown> {
       return;
     }
     for (const pending of batch)
-      this.#load([pending]).catch((failure) => this.#onFailure([pending], failure));
+      this.#load([pending], limit).catch((failure) => this.#onFailure([pending], limit, failure));
   }
 
-  async #load(batch: readonly PendingKey[]): Promise<void> {
-    this.#plan ??= await this.#makePlan();
+  async #load(batch: readonly PendingKey[], limit: TimeLimit): Promise<void> {
+    this.#plan ??= await this.#makePlan(limit);
     const plan = this.#plan;
-    if (plan.normalise !== undefined) return this.#loadByText(plan, plan.normalise, batch);
+    if (plan.normalise !== undefined) return this.#loadByText(plan, plan.normalise, batch, limit);
     const arrays = plan.columns.map((_, i) => arrayText(batch.map(({ key }) => textOf(key[i]))));
-    const { rows } = await this.#run(plan.text, arrays);
+    const { rows } = await this.#executor.run(plan.text, arrays, limit.left());
     const found: unknown[] = new Array(batch.length).fill(null);
     for (const row of rows as Record<string, unknown>[]) {
       const at = Number(row[KEY_COLUMN]) - 1;
@@ -170,7 +172,12 @@ export class BatchingLoader implements Loader<unknown, unknown> {
     });
   }
 
-  async #loadByText(plan: Plan, normalise: Normalise, batch: readonly PendingKey[]): Promise<void> {
+  async #loadByText(
+    plan: Plan,
+    normalise: Normalise,
+    batch: readonly PendingKey[],
+    limit: TimeLimit,
+  ): Promise<void> {
     const byText = new Map<string, PendingKey[]>();
     for (const pending of batch) {
       const text = normalise(pending.key[0]);
@@ -183,7 +190,7 @@ export class BatchingLoader implements Loader<unknown, unknown> {
       else same.push(pending);
     }
     if (byText.size === 0) return;
-    const { rows } = await this.#run(plan.text, [arrayText([...byText.keys()])]);
+    const { rows } = await this.#executor.run(plan.text, [arrayText([...byText.keys()])], limit.left());
     const name = this.#by[0]!;
     const hidden = this.#columns !== undefined && !this.#columns.includes(name);
     for (const row of rows as Record<string, unknown>[]) {
@@ -199,8 +206,8 @@ export class BatchingLoader implements Loader<unknown, unknown> {
     }
   }
 
-  #makePlan(): Promise<Plan> {
-    return this.#catalog.using(this.#table, (info) => this.#planFor(info));
+  #makePlan(limit: TimeLimit): Promise<Plan> {
+    return this.#catalog.using(this.#table, limit, (info) => this.#planFor(info));
   }
 
   #planFor(info: TableInfo): Plan {

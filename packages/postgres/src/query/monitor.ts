@@ -1,5 +1,5 @@
 import { type EventChannel, eventChannel, type Milliseconds } from '@hotpath/core';
-import type { NPlusOneOptions } from '../postgres-options.ts';
+import type { ResolvedNPlusOneOptions } from '../postgres-options.ts';
 import type { Executor, QueryObserver } from './executor.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { QueryShape } from './query-shape.ts';
@@ -9,7 +9,7 @@ export interface SlowQueryEvent {
   readonly text: string;
   readonly durationMs: Milliseconds;
   /** Present when it was in the sample of those that are explained. */
-  readonly explanation?: Explanation;
+  readonly explanation?: Explanation | undefined;
 }
 
 /** A query text has a plan of another shape than when it was last explained. */
@@ -84,11 +84,11 @@ const ownFrame =
 
 /** Counts runs of one query text by one call site; for development, since it makes a stack for each query. */
 export class NPlusOneDetector {
-  readonly #options: Required<NPlusOneOptions>;
+  readonly #options: ResolvedNPlusOneOptions;
   readonly #now: () => Milliseconds;
   readonly #seen = new Map<string, { count: number; sinceMs: Milliseconds; reported: boolean }>();
 
-  constructor(options: Required<NPlusOneOptions>, now: () => Milliseconds) {
+  constructor(options: ResolvedNPlusOneOptions, now: () => Milliseconds) {
     this.#options = options;
     this.#now = now;
   }

@@ -2,21 +2,22 @@ import { optionReader } from '@hotpath/core';
 import { type Catalog, columnOf, orderTerm, type TableInfo } from '../catalog.ts';
 import { badCursor, sqlState, unknownName } from '../errors.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
-import type { StatementExchange } from '../wire/statement-exchange.ts';
+import type { Executor } from './executor.ts';
 import type { QueryOptions } from './query-task.ts';
+import { readLimits, TimeLimit } from './time-limit.ts';
 
 /** What {@link paginate} takes besides the table. */
 export interface PageOptions<Column extends string = string> extends QueryOptions {
   /** Columns to order by, each with a `-` in front for descending. The primary key is added where it is missing. Default: the primary key. */
-  readonly orderBy?: readonly (Column | `-${Column}`)[];
+  readonly orderBy?: readonly (Column | `-${Column}`)[] | undefined;
   /** Default 50; from 1 to 10,000. */
-  readonly pageSize?: number;
+  readonly pageSize?: number | undefined;
   /** The `next` of the page before. */
   readonly after?: string | undefined;
   /** Only rows whose columns have these values; null means is null. */
-  readonly where?: Readonly<Partial<Record<Column, unknown>>>;
+  readonly where?: Readonly<Partial<Record<Column, unknown>>> | undefined;
   /** The columns to load. Default: all. */
-  readonly columns?: readonly Column[];
+  readonly columns?: readonly Column[] | undefined;
 }
 
 /** Some rows, and where the next ones begin. */
@@ -25,8 +26,6 @@ export interface Page<Row> {
   /** For `after`; absent on the last page. */
   readonly next: string | undefined;
 }
-
-type Run = (text: string, values: readonly unknown[], options?: QueryOptions) => Promise<StatementExchange>;
 
 interface Term {
   readonly name: string;
@@ -49,17 +48,18 @@ const CURSOR = 'hotpath_cursor_';
  * @throws CorruptError (HOTPATH_PG_BAD_CURSOR) for an `after` of another order or table.
  */
 export async function paginate(
-  run: Run,
+  executor: Executor,
   catalog: Catalog,
   table: string,
   options: PageOptions = {},
 ): Promise<Page<Record<string, unknown>>> {
   const read = optionReader('paginate', options);
   const pageSize = read.integer('pageSize', DEFAULT_PAGE, { min: 1, max: LARGEST_PAGE });
-  for (const name of ['orderBy', 'after', 'where', 'columns', 'timeoutMs', 'signal']) read.any(name);
+  for (const name of ['orderBy', 'after', 'where', 'columns']) read.any(name);
+  const limit = new TimeLimit(executor, readLimits(read));
   read.end();
   const { after, where = {}, columns } = options;
-  return catalog.using(table, async (info) => {
+  return catalog.using(table, limit, async (info) => {
     const terms = termsOf(table, info, options.orderBy);
     for (const name of columns ?? []) columnOf(table, info, name);
     const values: unknown[] = [];
@@ -78,8 +78,7 @@ export async function paginate(
     const ordered = terms.map(({ column, descending }) => `${column}${descending ? ' desc' : ''}`).join(', ');
     const filter = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
     const text = `select ${selected}, ${cursors} from ${quoteTable(table)} t${filter} order by ${ordered} limit ${pageSize + 1}`;
-    const { timeoutMs, signal } = options;
-    const { rows: found } = await run(text, values, { timeoutMs, signal }).catch((error) => {
+    const { rows: found } = await executor.run(text, values, limit.left()).catch((error) => {
       // A position that the server can't read was not written by it.
       throw after !== undefined && sqlState(error)?.startsWith('22') ? badCursor() : error;
     });

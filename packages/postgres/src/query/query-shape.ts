@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { describe, type Milliseconds } from '@hotpath/core';
+import type { Milliseconds } from '@hotpath/core';
 import { Histogram, type LatencySummary } from '../histogram.ts';
 
 /** What is known of one query text, values apart. */
@@ -17,10 +17,7 @@ export class QueryShape {
   #name: string | undefined;
   #looksLikeRows: boolean | undefined;
 
-  /** @throws TypeError when it is no text. */
   constructor(text: string) {
-    if (typeof text !== 'string')
-      throw new TypeError(`query: the text must be a string, got ${describe(text)}`);
     this.text = text;
     // A semicolon in a literal counts too: the simple protocol is never wrong, only slower.
     this.multiple = /;\s*[^\s;]/.test(text);

@@ -13,7 +13,7 @@ import {
 } from '../wire/statement-exchange.ts';
 import type { Executor } from './executor.ts';
 import type { QueryShape } from './query-shape.ts';
-import { CANCEL_GRACE_MS, checkTimeout } from './time-limit.ts';
+import { CANCEL_GRACE_MS } from './time-limit.ts';
 
 const NO_VALUES: readonly unknown[] = Object.freeze([]);
 
@@ -23,6 +23,14 @@ export interface QueryOptions {
   readonly timeoutMs?: Milliseconds | undefined;
   /** Gives it up; the server is asked to cancel it. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** @throws TypeError for what is no text, or no list of values. */
+export function checkStatement(owner: string, text: unknown, values: unknown): void {
+  if (typeof text !== 'string')
+    throw new TypeError(`${owner}: the text must be a string, got ${describe(text)}`);
+  if (values !== undefined && !Array.isArray(values))
+    throw new TypeError(`${owner}: the values must be an array, got ${describe(values)}`);
 }
 
 /**
@@ -63,9 +71,7 @@ export class QueryTask extends Waiter implements StatementOwner, StatementReques
     reject: (error: unknown) => void,
   ) {
     super();
-    checkTimeout(options?.timeoutMs);
-    if (values !== undefined && !Array.isArray(values))
-      throw new TypeError(`query: the values must be an array, got ${describe(values)}`);
+    checkStatement('query', text, values);
     this.#executor = executor;
     this.text = text;
     this.values = values ?? NO_VALUES;

@@ -1,43 +1,100 @@
-import { optionReader } from '@hotpath/core';
+import { describe, optionReader } from '@hotpath/core';
+import type { Selectable } from 'kysely';
 import { arrayText } from '../bulk/encode-text.ts';
 import { type Catalog, columnOf, orderTerm, type TableInfo } from '../catalog.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
-import type { StatementExchange } from '../wire/statement-exchange.ts';
+import type { Executor } from './executor.ts';
+import type { QueryOptions } from './query-task.ts';
+import { checkLimits, TimeLimit } from './time-limit.ts';
 
-/** How children belong to their parents. */
-export interface Relation<As extends string = string, Child = Record<string, unknown>> {
+declare const child: unique symbol;
+
+type ColumnOf<Row> = keyof Row & string;
+
+/**
+ * How children belong to their parents.
+ *
+ * What a child is comes from the declared tables; where none are declared, `Child` says it.
+ */
+export interface Relation<
+  As extends string = string,
+  Child extends object = Record<string, unknown>,
+  Table extends string = string,
+> {
   /** The children's table. */
-  readonly table: string;
+  readonly table: Table;
   /** The property that the children are put under. */
   readonly as: As;
   /** The children's column that names the parent. */
-  readonly foreignKey: string;
+  readonly foreignKey: ColumnOf<Child>;
   /** The parents' property that it names. Default `id`. */
-  readonly parentKey?: string;
+  readonly parentKey?: string | undefined;
   /** The children's columns to load. Default: all. */
-  readonly columns?: readonly (string & keyof Child)[];
+  readonly columns?: readonly ColumnOf<Child>[] | undefined;
   /** Columns to order by, each with a `-` in front for descending. */
-  readonly orderBy?: readonly string[];
+  readonly orderBy?: readonly (ColumnOf<Child> | `-${ColumnOf<Child>}`)[] | undefined;
   /** How many children a parent gets; the first ones in the order. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** One child or null instead of a list. Default false. */
-  readonly one?: boolean;
+  readonly one?: boolean | undefined;
   /** Relations of the children. */
-  readonly with?: readonly Relation[];
+  readonly with?: readonly Relation[] | undefined;
+  /** For the compiler alone. @internal */
+  readonly [child]?: Child;
 }
 
+/** An interface, since it refers to itself. */
+interface Nesting<DB> {
+  readonly with?: readonly RelationOf<DB>[] | undefined;
+}
+
+/** A relation to any of the declared tables. */
+export type RelationOf<DB> = {
+  [Table in keyof DB & string]: Relation<string, Selectable<DB[Table]>, Table> & Nesting<DB>;
+}[keyof DB & string];
+
+type IsAny<T> = 0 extends 1 & T ? true : false;
+
+type RowOf<DB, R> = typeof child extends keyof R
+  ? NonNullable<R[typeof child]>
+  : IsAny<DB> extends true
+    ? Record<string, unknown>
+    : R extends { readonly table: infer Table extends keyof DB }
+      ? Selectable<DB[Table]>
+      : Record<string, unknown>;
+
+type Columns<Row, R> = R extends { readonly columns: readonly (infer Column)[] }
+  ? string extends keyof Row
+    ? Row
+    : Pick<Row, Column & keyof Row>
+  : Row;
+
+type Nested<DB, R> = R extends { readonly with: readonly (infer Inner)[] }
+  ? { readonly [I in Inner as I extends { readonly as: infer As extends string } ? As : never]: Found<DB, I> }
+  : unknown;
+
+type Found<DB, R> = R extends { readonly one: true }
+  ? (Columns<RowOf<DB, R>, R> & Nested<DB, R>) | null
+  : (Columns<RowOf<DB, R>, R> & Nested<DB, R>)[];
+
 /** The parents with their children. */
-export type WithChildren<Parent, R extends Relation> = Parent & {
-  readonly [As in R['as']]: R extends { one: true }
-    ? Record<string, unknown> | null
-    : Record<string, unknown>[];
+// biome-ignore lint/suspicious/noExplicitAny: without declared tables, any name will do.
+export type WithChildren<Parent, R extends { readonly as: string }, DB = any> = Parent & {
+  readonly [As in R['as']]: Found<DB, R>;
 };
 
-type Run = (text: string, values: readonly unknown[]) => Promise<StatementExchange>;
 type Row = Record<string, unknown>;
 
 const CHUNK_KEYS = 500;
 const KEY_COLUMN = 'hotpath_parent';
+
+/** What one call of {@link selectIn} has. */
+interface Loading {
+  readonly executor: Executor;
+  readonly catalog: Catalog;
+  /** For all queries of it together. */
+  readonly limit: TimeLimit;
+}
 
 /**
  * Loads the children of all parents, 500 keys a query; gives new objects, the parents stay as they are. A parent whose
@@ -45,13 +102,21 @@ const KEY_COLUMN = 'hotpath_parent';
  *
  * @throws TypeError or RangeError when the relation is wrong, or no parent has the property `parentKey`.
  */
-export async function selectIn<Parent extends object, const R extends Relation>(
-  run: Run,
+export async function selectIn(
+  executor: Executor,
   catalog: Catalog,
-  parents: readonly Parent[],
-  relation: R,
-): Promise<WithChildren<Parent, R>[]> {
+  parents: readonly object[],
+  relation: Relation,
+  options?: QueryOptions,
+): Promise<object[]> {
+  if (!Array.isArray(parents))
+    throw new TypeError(`selectIn: the parents must be an array, got ${describe(parents)}`);
+  checkLimits('selectIn', options);
   checkRelation(relation);
+  return loadInto({ executor, catalog, limit: new TimeLimit(executor, options) }, parents, relation);
+}
+
+async function loadInto(loading: Loading, parents: readonly object[], relation: Relation): Promise<object[]> {
   const parentKey = relation.parentKey ?? 'id';
   if (parents.length > 0 && !parents.some((parent) => parentKey in parent)) {
     throw new TypeError(
@@ -63,13 +128,13 @@ export async function selectIn<Parent extends object, const R extends Relation>(
     const key = (parent as Row)[parentKey];
     if (key !== null && key !== undefined) keys.add(textOf(key));
   }
-  const children = await loadChildren(run, catalog, [...keys], relation);
+  const children = await loadChildren(loading, [...keys], relation);
   return parents.map((parent) => {
     const key = (parent as Row)[parentKey];
     const found = key === null || key === undefined ? undefined : children.get(textOf(key));
     const value = relation.one ? (found?.[0] ?? null) : (found ?? []);
     return { ...parent, [relation.as]: value };
-  }) as WithChildren<Parent, R>[];
+  });
 }
 
 function checkRelation(relation: Relation): void {
@@ -78,13 +143,20 @@ function checkRelation(relation: Relation): void {
     if (read.string(name, undefined) === undefined)
       throw new TypeError(`selectIn: option '${name}' is required`);
   }
-  for (const name of ['parentKey', 'columns', 'orderBy', 'limit', 'one', 'with']) read.any(name);
+  read.string('parentKey', undefined);
+  read.integer('limit', undefined, { min: 1 });
+  read.boolean('one', false);
+  for (const name of ['columns', 'orderBy', 'with']) {
+    const list = read.any(name);
+    if (list !== undefined && !Array.isArray(list))
+      throw new TypeError(`selectIn: option '${name}' must be an array, got ${describe(list)}`);
+  }
   read.end();
+  for (const inner of relation.with ?? []) checkRelation(inner);
 }
 
 async function loadChildren(
-  run: Run,
-  catalog: Catalog,
+  loading: Loading,
   keys: readonly string[],
   relation: Relation,
 ): Promise<Map<string, Row[]>> {
@@ -92,18 +164,19 @@ async function loadChildren(
   if (keys.length === 0) return byParent;
   const chunks: string[][] = [];
   for (let at = 0; at < keys.length; at += CHUNK_KEYS) chunks.push(keys.slice(at, at + CHUNK_KEYS));
-  const { answers, hidden } = await catalog.using(relation.table, async (info) => {
+  const { executor, catalog, limit } = loading;
+  const { answers, hidden } = await catalog.using(relation.table, limit, async (info) => {
     const statement = statementOf(info, relation);
-    const asked = chunks.map((chunk) => run(statement.text, [arrayText(chunk)]));
+    const asked = chunks.map((chunk) => executor.run(statement.text, [arrayText(chunk)], limit.left()));
     return { answers: await Promise.all(asked), hidden: statement.hidden };
   });
   const column = hidden ? KEY_COLUMN : relation.foreignKey;
   for (const { rows } of answers) {
-    const nested =
-      relation.with === undefined ? rows : await loadNested(run, catalog, rows as Row[], relation.with);
+    let nested = rows as Row[];
+    for (const inner of relation.with ?? []) nested = (await loadInto(loading, nested, inner)) as Row[];
     let lastKey: unknown;
     let group: Row[] | undefined;
-    for (const row of nested as Row[]) {
+    for (const row of nested) {
       const key = row[column];
       if (hidden) delete row[column];
       if (group === undefined || key !== lastKey) {
@@ -119,17 +192,6 @@ async function loadChildren(
     }
   }
   return byParent;
-}
-
-async function loadNested(
-  run: Run,
-  catalog: Catalog,
-  rows: Row[],
-  relations: readonly Relation[],
-): Promise<Row[]> {
-  let nested: Row[] = rows;
-  for (const relation of relations) nested = await selectIn(run, catalog, nested, relation);
-  return nested;
 }
 
 function statementOf(info: TableInfo, relation: Relation): { text: string; hidden: boolean } {
@@ -154,8 +216,6 @@ function statementOf(info: TableInfo, relation: Relation): { text: string; hidde
       hidden,
     };
   }
-  if (!Number.isSafeInteger(most) || most < 1)
-    throw new RangeError(`selectIn: option 'limit' must be a whole number of at least 1, got ${most}`);
   const ordered = order.length === 0 ? '' : ` order by ${order.join(', ')}`;
   return {
     text: `select c.* from unnest($1::${foreign.type}[]) as k(v) cross join lateral (select ${selected} from ${from} where ${key} = k.v${ordered} limit ${most}) c`,

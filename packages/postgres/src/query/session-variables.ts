@@ -1,3 +1,4 @@
+import { describe } from '@hotpath/core';
 import { Kysely } from 'kysely';
 import { typedQueryError } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
@@ -5,7 +6,7 @@ import { type PipelinedStatement, PipelineExchange } from '../wire/pipeline-exch
 import type { Executor } from './executor.ts';
 import { HotpathDialect } from './kysely-dialect.ts';
 import type { QueryOptions } from './query-task.ts';
-import { TimeLimit, within } from './time-limit.ts';
+import { checkLimits, TimeLimit, within } from './time-limit.ts';
 import {
   runTransaction,
   type Transaction,
@@ -33,11 +34,22 @@ export interface VariableScope<DB> {
 const RESET_TIMEOUT_MS = 5_000;
 const variableName = /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i;
 
-/** @throws TypeError when a name is not one of a variable of an application's own (with a dot). */
-export function checkVariables(variables: SessionVariables): void {
-  for (const name of Object.keys(variables)) {
+const valueTypes = new Set(['string', 'number', 'boolean']);
+
+/**
+ * @throws TypeError when a name is not one of a variable of an application's own (with a dot), or a value is none: a
+ * policy must not meet the word `undefined`.
+ */
+function checkVariables(variables: SessionVariables): void {
+  if (typeof variables !== 'object' || variables === null)
+    throw new TypeError(`withVariables: the variables must be an object, got ${describe(variables)}`);
+  for (const [name, value] of Object.entries(variables)) {
     if (!variableName.test(name))
       throw new TypeError(`withVariables: a name must be like 'app.tenant', got ${JSON.stringify(name)}`);
+    if (!valueTypes.has(typeof value) || Number.isNaN(value))
+      throw new TypeError(
+        `withVariables: '${name}' must be a string, a number or a boolean, got ${describe(value)}`,
+      );
   }
 }
 
@@ -64,6 +76,7 @@ export class BoundVariables<DB> implements VariableScope<DB> {
   }
 
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
+    checkLimits('query', options);
     if (this.#isPooled)
       return this.transaction((transaction) => transaction.query<Row>(text, values, options), { retries: 0 });
     const limit = new TimeLimit(this.#executor, options);

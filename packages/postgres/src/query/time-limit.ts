@@ -1,4 +1,11 @@
-import { type Clock, type Milliseconds, WheelTimer } from '@hotpath/core';
+import {
+  abortable,
+  type Clock,
+  type Milliseconds,
+  type OptionReader,
+  optionReader,
+  WheelTimer,
+} from '@hotpath/core';
 import { queryTimeout } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import { sendCancelRequest } from '../wire/cancel-request.ts';
@@ -8,11 +15,37 @@ import type { QueryOptions } from './query-task.ts';
 /** How long the server has to answer what was cancelled before the connection is given up. */
 export const CANCEL_GRACE_MS = 2_000;
 
-/** @throws RangeError when it is no length of time: a wait must not become endless by mistake. */
-export function checkTimeout(timeoutMs: Milliseconds | undefined): void {
-  if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
-    throw new RangeError(`option 'timeoutMs' must be a number of at least 0, got ${String(timeoutMs)}`);
-  }
+/** @throws TypeError when it can't be listened to. */
+export function readSignal(read: OptionReader): AbortSignal | undefined {
+  return read.object<AbortSignal | undefined>('signal', undefined, [
+    'addEventListener',
+    'removeEventListener',
+    'throwIfAborted',
+  ]);
+}
+
+/** @throws TypeError or RangeError when it is no length of time (a wait must not become endless by mistake) or no signal. */
+export function readLimits(read: OptionReader): QueryOptions {
+  return { timeoutMs: read.number('timeoutMs', undefined, { min: 0 }), signal: readSignal(read) };
+}
+
+/** @throws TypeError or RangeError when a call of `owner` was given something else than limits, or wrong ones. */
+export function checkLimits(owner: string, options: QueryOptions | undefined): void {
+  if (options === undefined || areLimits(options)) return;
+  const read = optionReader(owner, options);
+  readLimits(read);
+  read.end();
+}
+
+/** Without the cost of a reader, since most calls give right ones. */
+function areLimits(options: QueryOptions): boolean {
+  if (typeof options !== 'object' || options === null) return false;
+  for (const name in options) if (name !== 'timeoutMs' && name !== 'signal') return false;
+  const { timeoutMs, signal } = options;
+  return (
+    (timeoutMs === undefined || (typeof timeoutMs === 'number' && timeoutMs >= 0)) &&
+    (signal === undefined || signal instanceof AbortSignal)
+  );
 }
 
 /** One limit for the several waits of one call. */
@@ -26,7 +59,6 @@ export class TimeLimit {
     { clock, queryTimeoutMs }: Executor,
     { timeoutMs = queryTimeoutMs, signal }: QueryOptions = {},
   ) {
-    checkTimeout(timeoutMs);
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
     this.#endMs = clock.now() + timeoutMs;
@@ -38,6 +70,27 @@ export class TimeLimit {
     const signal = this.#signal;
     if (this.#timeoutMs === 0) return { timeoutMs: 0, signal };
     return { timeoutMs: Math.max(1, this.#endMs - this.#clock.now()), signal };
+  }
+
+  /** @throws The signal's reason, untouched, when it has fired. */
+  check(): void {
+    this.#signal?.throwIfAborted();
+  }
+
+  /**
+   * Waits for work that others may wait for as well, and that goes on without this call.
+   *
+   * @throws TimeoutError (HOTPATH_PG_QUERY_TIMEOUT); the signal's reason, untouched.
+   */
+  wait<T>(work: Promise<T>): Promise<T> {
+    const { timeoutMs, signal } = this.left();
+    if (timeoutMs === 0) return abortable(work, signal);
+    const late = new Promise<never>((_resolve, reject) => {
+      const timer = this.#clock.setTimeout(() => reject(queryTimeout(this.#timeoutMs)), timeoutMs);
+      const end = (): void => this.#clock.clearTimeout(timer);
+      work.then(end, end);
+    });
+    return abortable(Promise.race([work, late]), signal);
   }
 }
 

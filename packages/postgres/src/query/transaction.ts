@@ -5,17 +5,17 @@ import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from './executor.ts';
 import { HotpathDialect } from './kysely-dialect.ts';
 import type { QueryOptions } from './query-task.ts';
-import { checkTimeout } from './time-limit.ts';
+import { checkLimits, readLimits } from './time-limit.ts';
 
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
 
 /** What a transaction takes besides its work. */
 export interface TransactionOptions {
   /** How often the whole callback is run again after a serialisation failure or a deadlock. Default 3. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** Default: the server's, which is `read committed`. */
-  readonly isolation?: IsolationLevel;
-  readonly readOnly?: boolean;
+  readonly isolation?: IsolationLevel | undefined;
+  readonly readOnly?: boolean | undefined;
   /** Ends it: the running statement is cancelled, the transaction rolled back. */
   readonly signal?: AbortSignal | undefined;
   /** How long each of its statements, and the wait for a connection, may take. */
@@ -61,11 +61,9 @@ export async function runTransaction<T>(
   const retries = read.integer('retries', DEFAULT_RETRIES, { min: 0 });
   const isolation = read.oneOf('isolation', levels, undefined);
   const isReadOnly = read.boolean('readOnly', false);
-  for (const name of ['signal', 'timeoutMs']) read.any(name);
+  const limits = readLimits(read);
   read.end();
-  const { signal, timeoutMs } = options;
-  checkTimeout(timeoutMs);
-  const limits = { signal, timeoutMs };
+  const { signal, timeoutMs } = limits;
   const { random, clock } = executor.pool.options;
   const begin = `begin${isolation === undefined ? '' : ` isolation level ${isolation}`}${isReadOnly ? ' read only' : ''}`;
   for (let attempt = 0; ; attempt++) {
@@ -162,6 +160,7 @@ export class TransactionScope<DB> implements Transaction<DB> {
   }
 
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
+    checkLimits('query', options);
     const limits = options === undefined ? this.#options : { ...this.#options, ...options };
     const { rows } = await this.#executor.runOn(this.#lend(), text, values, limits);
     return rows as Row[];

@@ -1,10 +1,15 @@
 import { typedQueryError } from '../errors.ts';
 import { Exchange } from './exchange.ts';
-import type { FieldDescription } from './pg-client.ts';
+import type { FieldDescription, PgConnection } from './pg-client.ts';
 import { RowShape } from './row-shape.ts';
 import type { WireClient } from './wire-client.ts';
 
-/** Runs a query as a portal that is read a batch at a time. */
+/**
+ * Runs a query as a portal that is read a batch at a time.
+ *
+ * In a transaction, one of its own unless one is open: there a portal outlives the Sync behind each batch, and the
+ * server's `statement_timeout` counts for the batch, `idle_in_transaction_session_timeout` for the reader's pause.
+ */
 export class CursorExchange extends Exchange {
   readonly #text: string;
   readonly #values: readonly unknown[];
@@ -15,6 +20,9 @@ export class CursorExchange extends Exchange {
   #rows: unknown[] = [];
   /** The reader that waits for its batch. */
   #waiting: { resolve: (rows: unknown[]) => void; reject: (error: unknown) => void } | undefined;
+  /** Whether the transaction is begun, and ended, here. */
+  isOwn = false;
+  #begun = false;
   #suspended = false;
   #closing = false;
   #ending = false;
@@ -33,11 +41,16 @@ export class CursorExchange extends Exchange {
 
   protected override write(): void {
     const { writer } = this.client;
+    this.isOwn = this.client.transactionStatus === 'I';
+    this.#begun = !this.isOwn;
+    if (this.isOwn) this.#control('begin');
     writer.parse('', this.#text);
     writer.bind('', this.#values);
     writer.describePortal();
     writer.execute(this.#batchSize);
-    writer.flush();
+    writer.sync();
+    // One for each batch, and one for the end.
+    this.pendingSyncs = 2;
   }
 
   read(): Promise<unknown[]> {
@@ -79,11 +92,19 @@ export class CursorExchange extends Exchange {
   }
 
   override onCommandComplete(): void {
-    this.#end();
+    if (this.#begun) this.#end();
+    else this.#begun = true;
   }
 
   override onEmptyQuery(): void {
     this.#end();
+  }
+
+  override onCopyIn(connection: PgConnection): void {
+    super.onCopyIn(connection);
+    // The server has ignored the Sync that was sent along: it waited for data by then.
+    this.client.writer.sync();
+    connection.stream.write(this.client.writer.take());
   }
 
   override onError(error: Error): void {
@@ -114,9 +135,10 @@ export class CursorExchange extends Exchange {
 
   #more(): void {
     this.#suspended = false;
+    this.pendingSyncs++;
     const { writer, connection } = this.client;
     writer.execute(this.#batchSize);
-    writer.flush();
+    writer.sync();
     connection.stream.write(writer.take());
   }
 
@@ -126,7 +148,16 @@ export class CursorExchange extends Exchange {
     this.#suspended = false;
     const { writer, connection } = this.client;
     writer.closePortal();
+    // After a failure it is answered with ROLLBACK.
+    if (this.isOwn) this.#control('commit');
     writer.sync();
     connection.stream.write(writer.take());
+  }
+
+  #control(text: string): void {
+    const { writer } = this.client;
+    writer.parse('', text);
+    writer.bind('', []);
+    writer.execute();
   }
 }

@@ -12,7 +12,6 @@ const DESCRIBE = 0x44;
 const EXECUTE = 0x45;
 const CLOSE = 0x43;
 const SYNC = 0x53;
-const FLUSH = 0x48;
 const PORTAL = 0x50;
 const STATEMENT = 0x53;
 
@@ -129,10 +128,6 @@ export class MessageWriter {
 
   sync(): void {
     this.#seal(this.#open(SYNC));
-  }
-
-  flush(): void {
-    this.#seal(this.#open(FLUSH));
   }
 
   /** Returns where the length goes, relative to the start: the buffer may move meanwhile. */

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
 
@@ -70,6 +71,60 @@ describe('upsertMany', () => {
         ),
       ),
     ).toBe('HOTPATH_PG_DUPLICATE_KEY');
+  });
+
+  it('lets one row a key count as a whole, of whatever columns it names and however its key is written', async () => {
+    await test.db.query(`create table mixed (k numeric, day date, a int default -1, b int default -1, primary key (k, day));
+      create table plain (k int primary key, a int default -1, b int default -1)`);
+    const numbers = fc.constantFrom(1, '1', '1.0', '01', '1e0', 2, '2.00');
+    const days = fc.constantFrom('2026-01-01', '2026-1-1', 'January 1, 2026', '2026-02-01');
+    const columns = { a: fc.integer({ min: 0, max: 9 }), b: fc.integer({ min: 0, max: 9 }) };
+    const given = fc.oneof(fc.constant({}), fc.record(columns, { requiredKeys: [] }));
+    const key = fc.record({ k: numbers, day: days });
+    const mixed = fc.array(
+      fc.tuple(key, given).map(([k, rest]) => ({ ...k, ...rest })),
+      { minLength: 1, maxLength: 8 },
+    );
+    const plain = fc.array(
+      fc.tuple(fc.constantFrom(1, 2, '1', '02'), given).map(([k, rest]) => ({ k, ...rest })),
+      { minLength: 1, maxLength: 8 },
+    );
+    type Row = { k: string | number; day?: string; a?: number; b?: number };
+    const idOf = ({ k, day }: Row) =>
+      `${Number(k)} ${day === undefined ? '' : new Date(`${day} UTC`).toISOString().slice(0, 10)}`.trim();
+    const check = async (table: string, rows: Row[], onDuplicate: 'last' | 'first' | 'error') => {
+      await test.db.query(`truncate ${table}`);
+      const expected = new Map<string, Row>();
+      for (const row of rows) {
+        if (onDuplicate === 'last' || !expected.has(idOf(row))) expected.set(idOf(row), row);
+      }
+      const written = test.db.upsertMany(table, rows, { onDuplicate });
+      if (onDuplicate === 'error' && expected.size < rows.length) {
+        expect(await codeOf(written)).toBe('HOTPATH_PG_DUPLICATE_KEY');
+        expected.clear();
+      } else {
+        expect(await written).toEqual({
+          inserted: expected.size,
+          updated: 0,
+          unchanged: rows.length - expected.size,
+        });
+      }
+      const day = table === 'mixed' ? " || ' ' || day" : '';
+      const found = await test.db.query<Row & { id: string }>(
+        `select trim_scale(k::numeric)::text${day} as id, a, b from ${table}`,
+      );
+      expect(new Map(found.map(({ id, a, b }) => [id, { a, b }]))).toEqual(
+        new Map([...expected].map(([id, { a = -1, b = -1 }]) => [id, { a, b }])),
+      );
+    };
+    const rules = fc.constantFrom('last' as const, 'first' as const, 'error' as const);
+    await fc.assert(
+      fc.asyncProperty(mixed, plain, rules, async (dated, numbered, rule) => {
+        await check('mixed', dated as Row[], rule);
+        await check('plain', numbered as Row[], rule);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('sees that keys are the same although they are written differently', async () => {

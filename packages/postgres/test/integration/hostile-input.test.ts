@@ -44,7 +44,7 @@ describe('query', () => {
       );
     for (const timeoutMs of [-1, Number.NaN, 'soon'])
       await expect(test.db.query('select 1', [], { timeoutMs: timeoutMs as never })).rejects.toThrow(
-        "option 'timeoutMs' must be a number of at least 0",
+        "query: option 'timeoutMs' must be a number",
       );
     expect(await test.db.query('select $1::text as x', ['a\ud800b'])).toEqual([{ x: 'a\ufffdb' }]);
     expect(await codeOf(test.db.query('select $1::text as x', ['a\0b']))).toBe('22021');
