@@ -72,11 +72,18 @@ describe('under load', () => {
       await pause(1_000);
       const after = load.okSince(fullFrom) / 2;
       const { codes, slowestMs, untyped } = await load.stop();
+      // What full speed is now, should others have come to use the machine meanwhile.
+      const fresh = startLoad(test.connect({ pool: { max: 20 } }));
+      await pause(500);
+      const freshFrom = performance.now();
+      await pause(500);
+      const full = Math.min(before, fresh.okSince(freshFrom));
+      await fresh.stop();
       expect(untyped).toEqual([]);
       expect(codes.size).toBeGreaterThan(0);
       expect(slowestMs).toBeLessThan(DEADLINE_MS + SLACK_MS);
       expect(load.okSince(backAt)).toBeGreaterThan(0);
-      expect(after).toBeGreaterThan(before * 0.5);
+      expect(after).toBeGreaterThan(full * 0.5);
       expect(db.stats().pool.total).toBeLessThanOrEqual(20);
     },
   );
@@ -246,15 +253,15 @@ describe('a promoted replica', () => {
     });
     await test.db.query('create table written (id int primary key)');
     const replica = await startReplica(test);
-    // From now on a commit is confirmed when the replica has it.
-    await test.db.query("alter system set synchronous_commit = 'remote_apply'");
-    await test.db.query('select pg_reload_conf()');
     let proxy = await startProxyOn(0, test.server.port);
     const { port } = proxy;
     const db = test.connect({
       connectionString: test.server.connectionString.replace(String(test.server.port), String(port)),
+      // A commit is confirmed when the replica has it.
+      client: { options: '-c synchronous_commit=remote_apply' },
       pool: { max: 10 },
     });
+    expect(await db.query('show synchronous_commit')).toEqual([{ synchronous_commit: 'remote_apply' }]);
     await expect
       .poll(
         async () =>
