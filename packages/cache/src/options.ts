@@ -21,36 +21,36 @@ export interface CacheOptions extends EntryOptions {
   /** An ioredis client or cluster: its options are taken for two connections of our own, it stays yours and untouched. Without one there is only memory. */
   readonly redis?: RedisClient | RedisClusterClient | undefined;
   /** Becomes part of every key, so that a new constitution starts with nothing. 16 or 64 lower-case hex digits. */
-  readonly constitutionalHash?: string;
-  readonly l1?: L1Options;
+  readonly constitutionalHash?: string | undefined;
+  readonly l1?: L1Options | undefined;
   /** For how long at most an old value is served after a confirmed invalidation, in milliseconds. Default 1,000; at least 20. */
-  readonly maxStalenessMs?: Milliseconds;
+  readonly maxStalenessMs?: Milliseconds | undefined;
   /** What stands in while Redis is away: values in memory (`local`, default), or nothing (`bypass`). */
-  readonly whenAway?: 'local' | 'bypass';
+  readonly whenAway?: 'local' | 'bypass' | undefined;
   /** How long a value in memory is served while Redis is away, in milliseconds from its load. Default `maxStalenessMs`; more gives up that promise meanwhile. */
-  readonly awayTtlMs?: Milliseconds;
+  readonly awayTtlMs?: Milliseconds | undefined;
   /** A caller never waits longer than this for Redis, in milliseconds. Default 50. */
-  readonly softDeadlineMs?: Milliseconds;
+  readonly softDeadlineMs?: Milliseconds | undefined;
   /** A command that is not answered within this is given up, and with it the connection. Default 200. */
-  readonly hardDeadlineMs?: Milliseconds;
+  readonly hardDeadlineMs?: Milliseconds | undefined;
   /** How long a process's lease to load a key stands without being renewed. Default 3,000. */
-  readonly leaseMs?: Milliseconds;
+  readonly leaseMs?: Milliseconds | undefined;
   /** How long a process waits for another one's load before it loads itself. Default 5,000. */
-  readonly leaseWaitMs?: Milliseconds;
+  readonly leaseWaitMs?: Milliseconds | undefined;
   /** How many invalidations are kept for repetition; more than that become one of everything. Default 10,000. */
-  readonly maxQueuedInvalidations?: number;
+  readonly maxQueuedInvalidations?: number | undefined;
   /** How many tags and prefixes are remembered as invalidated; beyond that the oldest invalidate all that is older. Default 10,000. */
-  readonly maxMarks?: number;
+  readonly maxMarks?: number | undefined;
   /** How many keys of one function may be loading at once. Default 100,000. */
-  readonly maxConcurrentLoads?: number;
+  readonly maxConcurrentLoads?: number | undefined;
   /** How values are written to Redis. Default `json`. */
-  readonly codec?: 'json' | 'v8' | ValueCodec;
+  readonly codec?: 'json' | 'v8' | ValueCodec | undefined;
   /** Values whose encoding has at least this many bytes are compressed. Default 8,192; Infinity: never. */
-  readonly compressFromBytes?: number;
+  readonly compressFromBytes?: number | undefined;
   /** Into how many slots the keys are spread on a Redis Cluster. Default 16. */
-  readonly shards?: number;
-  readonly clock?: Clock;
-  readonly random?: RandomSource;
+  readonly shards?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: RandomSource | undefined;
 }
 
 /** {@link CacheOptions} with every default in place. */

@@ -6,7 +6,7 @@ export interface PresetOptions extends Omit<CacheOptions, 'namespace' | 'constit
   /** The hash in force: 16 or 64 lower-case hex digits. Part of every key. */
   readonly constitutionalHash: string;
   /** Default: the preset's own. */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
 }
 
 /** For the answers of hot endpoints: values live 300 s, bound to the constitutional hash. */
@@ -29,5 +29,6 @@ function preset(namespace: string, ttlMs: number, options: PresetOptions): Cache
   if (given?.constitutionalHash === undefined) {
     throw new TypeError(`the preset '${namespace}' needs option 'constitutionalHash'`);
   }
-  return createCache({ namespace, ttlMs, ...options });
+  const { namespace: ownNamespace = namespace, ttlMs: ownTtlMs = ttlMs } = options;
+  return createCache({ ...options, namespace: ownNamespace, ttlMs: ownTtlMs });
 }

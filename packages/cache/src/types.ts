@@ -3,21 +3,21 @@ import type { Milliseconds } from '@hotpath/core';
 /** How long values live and how they are loaded; on the cache for all, on a function or a call for one. */
 export interface EntryOptions {
   /** How long a value is fresh, in milliseconds. Default 60,000. 0 means that it is not kept at all. */
-  readonly ttlMs?: Milliseconds;
+  readonly ttlMs?: Milliseconds | undefined;
   /** The same for `null` and `undefined`, which are values like any other. Default: as `ttlMs`. */
-  readonly negativeTtlMs?: Milliseconds;
+  readonly negativeTtlMs?: Milliseconds | undefined;
   /** For how long after that it is still served at once, while one refresh runs behind. Default 0. */
-  readonly staleMs?: Milliseconds;
+  readonly staleMs?: Milliseconds | undefined;
   /** For how long after its freshness it is served when its load fails or is slow. Default 0. */
-  readonly graceMs?: Milliseconds;
+  readonly graceMs?: Milliseconds | undefined;
   /** By up to which share a time to live is shortened at random, so that keys do not expire in step. From 0 to 1. Default 0.1. */
-  readonly jitterRatio?: number;
+  readonly jitterRatio?: number | undefined;
   /** How eagerly a value is refreshed before it expires, in units of its load time; 0 means not. Default 1. */
-  readonly earlyRefreshBeta?: number;
+  readonly earlyRefreshBeta?: number | undefined;
   /** After how long a load is left to go on alone, where a value in its grace can be served. Default: never. */
-  readonly softTimeoutMs?: Milliseconds;
+  readonly softTimeoutMs?: Milliseconds | undefined;
   /** After how long a load fails, in milliseconds. Default 30,000. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
 }
 
 /** What a loader may say about the value that it is loading. */
@@ -40,13 +40,13 @@ export interface CallOptions {
 
 /** What `getOrSet` takes. */
 export interface GetOrSetOptions extends EntryOptions, CallOptions {
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** What `set` and `setMany` take. */
 export interface SetOptions
   extends Pick<EntryOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'graceMs' | 'jitterRatio'> {
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** What became of a change. */
@@ -61,25 +61,25 @@ export interface ChangeResult {
 /** What `wrap` and `cached` take. */
 export interface WrapOptions<Args extends readonly unknown[] = readonly unknown[]> extends EntryOptions {
   /** What keeps its keys apart from other functions'. Without ':'. Default: the function's name. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** The part of the arguments that the value depends on: a value, or an array of several. Default: all arguments. */
-  readonly key?: (...args: Args) => unknown;
+  readonly key?: ((...args: Args) => unknown) | undefined;
   /** Tags of the value for these arguments. */
-  readonly tags?: (...args: Args) => readonly string[];
+  readonly tags?: ((...args: Args) => readonly string[]) | undefined;
   /** Its share of memory, where it differs from the cache's. */
-  readonly l1?: L1Options;
+  readonly l1?: L1Options | undefined;
 }
 
 /** What `ready` takes. */
 export interface ReadyOptions {
   /** How long it waits at most, in milliseconds. Default 1,000. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
 }
 
 /** What `warm` takes. */
 export interface WarmOptions {
   /** How many loads run at once. Default 10. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -126,13 +126,13 @@ export interface CachedFunction<Args extends readonly unknown[], Value> {
 /** How values are kept in memory. */
 export interface L1Options {
   /** How many values each wrapped function, and the keyed values together, may hold. Default 10,000. */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** How many bytes they may take, keys and bookkeeping included, by estimate. Default: no such bound. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /**
    * Who may change a value: `freeze` (default) makes it immutable, and gives each reader a copy where
    * that can't be done (Date, Map, Set, bytes, class instances); `clone` gives each reader a copy;
    * `none` hands out the same object to all.
    */
-  readonly copy?: 'freeze' | 'clone' | 'none';
+  readonly copy?: 'freeze' | 'clone' | 'none' | undefined;
 }

@@ -38,10 +38,10 @@ export interface BindingOptions {
   /** A secret of at least 32 bytes (HMAC-SHA-256), or an Ed25519 key: private to make bindings, public to verify them. */
   readonly key: KeyObject | Uint8Array;
   /** How far a binding's time may be from now, either way. Default 30,000. */
-  readonly windowMs?: Milliseconds;
+  readonly windowMs?: Milliseconds | undefined;
   /** How many bindings are remembered, so that none counts twice. Default 100,000. */
-  readonly maxRemembered?: number;
-  readonly clock?: Clock;
+  readonly maxRemembered?: number | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Proves that work was sent by a holder of a key, under a fingerprint and with a body. */

@@ -22,7 +22,7 @@ export const FINGERPRINT_PROFILES: readonly FingerprintProfile[] = Object.freeze
 /** What {@link fingerprint} takes besides the document. */
 export interface FingerprintOptions {
   /** Default `raw`. */
-  readonly profile?: FingerprintProfile;
+  readonly profile?: FingerprintProfile | undefined;
 }
 
 /** The SHA-256 of a document under a profile. */

@@ -31,22 +31,22 @@ export interface AcceptedVersion {
 /** What {@link createConstitution} takes: `active`, or `pinFile`. */
 export interface ConstitutionOptions {
   /** The version in force: 16 hex digits, or a whole fingerprint. */
-  readonly active?: string | Fingerprint;
+  readonly active?: string | Fingerprint | undefined;
   /** Its number, from 1. Default 1. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** When it is retired. Default: never. Needed where an accepted version will take over. */
-  readonly until?: Instant | 'never';
+  readonly until?: Instant | 'never' | undefined;
   /** Other versions that are accepted, are yet to come, or are over (and known as retired). At most 1,000. */
-  readonly accepted?: readonly AcceptedVersion[];
+  readonly accepted?: readonly AcceptedVersion[] | undefined;
   /** Default `enforce`. */
-  readonly mode?: ConstitutionMode;
+  readonly mode?: ConstitutionMode | undefined;
   /** The document itself: start is refused when its fingerprint is not that of the active or of the newest version. */
-  readonly document?: DocumentSource;
+  readonly document?: DocumentSource | undefined;
   /** A path such as `constitution.lock.json`, read once, instead of `active`, `version`, `until`, `accepted` and `document`. */
-  readonly pinFile?: string;
+  readonly pinFile?: string | undefined;
   /** The place of the hash in messages. Default `constitutional_hash`. */
-  readonly messageField?: Place;
-  readonly clock?: Clock;
+  readonly messageField?: Place | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** What {@link Constitution.rotate} takes. */
@@ -54,17 +54,17 @@ export interface RotateOptions {
   /** The version that takes over: 16 hex digits, or a whole fingerprint. */
   readonly to: string | Fingerprint;
   /** Its number. Default: the number it is known by, or one more than the newest. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** From when it is accepted. Default now. */
-  readonly acceptFrom?: Instant;
+  readonly acceptFrom?: Instant | undefined;
   /** From when it is stamped. Default now. */
-  readonly activateAt?: Instant;
+  readonly activateAt?: Instant | undefined;
   /** How long the version before is accepted after that. Default 86,400,000 (a day). */
-  readonly graceMs?: Milliseconds;
+  readonly graceMs?: Milliseconds | undefined;
   /** When the new version is retired. Default never. */
-  readonly until?: Instant | 'never';
+  readonly until?: Instant | 'never' | undefined;
   /** Allows a version that is not newer. Default false. */
-  readonly force?: boolean;
+  readonly force?: boolean | undefined;
 }
 
 export const MAX_VERSIONS = 1_000;

@@ -17,11 +17,11 @@ function writePinFile(path: string, pin: PinFile): void {
 export interface PinTimes {
   readonly nowMs: Milliseconds;
   /** Between being accepted and being stamped. Default 0. */
-  readonly leadMs?: Milliseconds;
+  readonly leadMs?: Milliseconds | undefined;
   /** How long the version before is accepted afterwards. Default a day. */
-  readonly graceMs?: Milliseconds;
+  readonly graceMs?: Milliseconds | undefined;
   /** When the new version is retired. Default never. */
-  readonly untilMs?: Milliseconds;
+  readonly untilMs?: Milliseconds | undefined;
 }
 
 /** Pins a document for the first time, and keeps a copy of its text beside the pin file. */

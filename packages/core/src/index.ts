@@ -28,7 +28,13 @@ export type {
   GatherStreamOptions,
 } from './gather-options.ts';
 export { gatherStream } from './gather-stream.ts';
-export { describe, type OptionRange, type OptionReader, optionReader } from './options.ts';
+export {
+  describe,
+  type OptionRange,
+  type OptionReader,
+  optionReader,
+  type ResolvedOptions,
+} from './options.ts';
 export {
   abortable,
   deadlineError,

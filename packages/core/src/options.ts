@@ -32,6 +32,11 @@ export interface OptionReader {
   end(): void;
 }
 
+/** Options with every default in place: nothing is absent, and nothing `undefined`. */
+export type ResolvedOptions<Options> = {
+  readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined>;
+};
+
 /**
  * Makes a reader of the options object given to `owner` (the name of the function that users call).
  *

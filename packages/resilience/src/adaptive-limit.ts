@@ -7,7 +7,7 @@ import {
   RejectedError,
   systemClock,
 } from '@hotpath/core';
-import { limitEvents, rejectedEvents } from './events.ts';
+import { limitEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { ConcurrencyGate, gatedStep } from './internal/concurrency-gate.ts';
 import { aimd, gradient2, type LimitAlgorithm, vegas } from './internal/limit-algorithms.ts';
@@ -23,26 +23,26 @@ export type AdaptiveLimitError =
 /** What {@link adaptiveLimit} takes. */
 export interface AdaptiveLimitOptions {
   /** How the limit is found. Default `gradient2`. */
-  readonly algorithm?: 'aimd' | 'vegas' | 'gradient2';
+  readonly algorithm?: 'aimd' | 'vegas' | 'gradient2' | undefined;
   /** How many calls run at once at the start. Default 20. */
-  readonly initialLimit?: number;
+  readonly initialLimit?: number | undefined;
   /** The limit never goes below this. Default 1. */
-  readonly minLimit?: number;
+  readonly minLimit?: number | undefined;
   /** … nor above this. Default 1,000. */
-  readonly maxLimit?: number;
+  readonly maxLimit?: number | undefined;
   /** How long samples are gathered before the limit is looked at, in milliseconds. Default 1,000. */
-  readonly windowMs?: Milliseconds;
+  readonly windowMs?: Milliseconds | undefined;
   /** … and how many there must be. Default 10. */
-  readonly minimumSamples?: number;
+  readonly minimumSamples?: number | undefined;
   /** Whether an error is a sign of overload. Default: a timeout, or a rejection by a limit further in. Other errors say nothing. */
-  readonly isDrop?: (error: unknown) => boolean;
+  readonly isDrop?: ((error: unknown) => boolean) | undefined;
   /** How many calls may wait for room. Default 0. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** How long one waits at most, in milliseconds. Default 1,000. */
-  readonly maxWaitMs?: Milliseconds;
+  readonly maxWaitMs?: Milliseconds | undefined;
   /** Its name in events, errors and statistics. Default `adaptive-limit`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of an adaptive limit since it was made, and what is going on. */
@@ -212,15 +212,7 @@ class WindowedAdaptiveLimit extends BasePolicy<AdaptiveLimitError> implements Ad
   #limited(): AdaptiveLimitError {
     this.#rejectedTotal++;
     const code = 'HOTPATH_CONCURRENCY_LIMITED';
-    if (rejectedEvents.hasSubscribers) {
-      rejectedEvents.publish({
-        kind: this.kind,
-        name: this.name,
-        code,
-        key: undefined,
-        retryAfterMs: undefined,
-      });
-    }
+    this.tellRejected(code);
     return new RejectedError(code, `adaptive limit '${this.name}': ${this.#gate.limit} calls run already`);
   }
 }

@@ -6,14 +6,14 @@ export type Backoff = (attempt: number) => Milliseconds;
 /** What {@link exponentialBackoff} takes. */
 export interface ExponentialBackoffOptions {
   /** The first wait's upper end, in milliseconds. Default 100. */
-  readonly baseMs?: Milliseconds;
+  readonly baseMs?: Milliseconds | undefined;
   /** No wait is longer, in milliseconds. Default 30,000. */
-  readonly maxMs?: Milliseconds;
+  readonly maxMs?: Milliseconds | undefined;
   /** By what the upper end grows with each try. Default 2; at least 1. */
-  readonly factor?: number;
+  readonly factor?: number | undefined;
   /** `full` (default): anything from 0 to the upper end; `equal`: from half of it; `none`: the upper end itself. */
-  readonly jitter?: 'full' | 'equal' | 'none';
-  readonly random?: RandomSource;
+  readonly jitter?: 'full' | 'equal' | 'none' | undefined;
+  readonly random?: RandomSource | undefined;
 }
 
 /**

@@ -23,20 +23,20 @@ export type ScheduleError =
 /** What {@link bottleneckSchedule} takes besides the limiter. */
 export interface BottleneckScheduleOptions {
   /** How many jobs may wait; those that have left count until their turn has come. Default 1,000. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** How many jobs that had to wait run at once. Default: no bound. */
-  readonly maxConcurrent?: number;
+  readonly maxConcurrent?: number | undefined;
   /** Whose units the jobs spend; absent: those of the limiter as a whole. */
-  readonly key?: string;
-  readonly clock?: Clock;
+  readonly key?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** What {@link BottleneckSchedule.schedule} takes besides the job. */
 export interface JobOptions {
   /** Who goes first: from 0 to 9, as bottleneck has it. Default 5. */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** How many units the job spends. Default 1; a whole number. */
-  readonly weight?: number;
+  readonly weight?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -6,7 +6,6 @@ import {
   RejectedError,
   systemClock,
 } from '@hotpath/core';
-import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { ConcurrencyGate, gatedStep } from './internal/concurrency-gate.ts';
 import type { Policy, Step } from './policy.ts';
@@ -21,12 +20,12 @@ export interface BulkheadOptions {
   /** How many calls run at once. */
   readonly limit: number;
   /** How many more may wait. Default 0. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** How long one waits at most, in milliseconds. Default 30,000. */
-  readonly maxWaitMs?: Milliseconds;
+  readonly maxWaitMs?: Milliseconds | undefined;
   /** Its name in events, errors and statistics. Default `bulkhead`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of a bulkhead since it was made, and what is going on. */
@@ -94,15 +93,7 @@ class GatedBulkhead extends BasePolicy<BulkheadError> implements Bulkhead {
 
   #rejected(code: 'HOTPATH_BULKHEAD_FULL' | 'HOTPATH_BULKHEAD_WAIT', why: string): BulkheadError {
     this.#rejectedTotal++;
-    if (rejectedEvents.hasSubscribers) {
-      rejectedEvents.publish({
-        kind: this.kind,
-        name: this.name,
-        code,
-        key: undefined,
-        retryAfterMs: undefined,
-      });
-    }
+    this.tellRejected(code);
     return new RejectedError(code, `bulkhead '${this.name}': ${why}`);
   }
 }

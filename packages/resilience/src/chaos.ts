@@ -4,6 +4,7 @@ import {
   type Milliseconds,
   optionReader,
   type RandomSource,
+  type ResolvedOptions,
   seededRandom,
   systemClock,
   UpstreamError,
@@ -20,24 +21,24 @@ export type ChaosError = UpstreamError<'HOTPATH_CHAOS'> | AbortedError<'HOTPATH_
 /** What {@link chaos} takes. The three rates together are at most 1. */
 export interface ChaosOptions {
   /** The share of affected calls that are delayed by `latencyMs`. Default 0. */
-  readonly latencyRate?: number;
+  readonly latencyRate?: number | undefined;
   /** By how much, in milliseconds. Default 100. */
-  readonly latencyMs?: Milliseconds;
+  readonly latencyMs?: Milliseconds | undefined;
   /** The share of affected calls that fail without being made. Default 0. */
-  readonly errorRate?: number;
+  readonly errorRate?: number | undefined;
   /** Makes what they fail with; what it throws is taken as well. Default: UpstreamError (HOTPATH_CHAOS). */
-  readonly error?: () => unknown;
+  readonly error?: (() => unknown) | undefined;
   /** The share of affected calls that hang. Default 0. */
-  readonly hangRate?: number;
+  readonly hangRate?: number | undefined;
   /** A call that hangs fails after this time at the latest, in milliseconds. Default 30,000. */
-  readonly maxHangMs?: Milliseconds;
+  readonly maxHangMs?: Milliseconds | undefined;
   /** The share of keys that are affected at all, always the same ones; without a key, of calls. Default 1. */
-  readonly blastRadius?: number;
+  readonly blastRadius?: number | undefined;
   /** The same seed gives the same series. Default 1. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Its name in events, errors and statistics. Default `chaos`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of chaos since it was made. */
@@ -61,7 +62,7 @@ export interface ChaosPolicy extends Policy<ChaosError> {
   stats(): ChaosStats;
 }
 
-type ResolvedChaosOptions = Required<Omit<ChaosOptions, 'error'>> & { readonly error: () => unknown };
+type ResolvedChaosOptions = ResolvedOptions<ChaosOptions>;
 
 class SeededChaos extends BasePolicy<ChaosError> implements ChaosPolicy {
   readonly kind = 'chaos';

@@ -13,41 +13,41 @@ export type Verdict = 'success' | 'failure' | 'ignored';
 /** What {@link circuitBreaker} takes. */
 export interface CircuitBreakerOptions {
   /** Its name in events, errors and statistics. Default `circuit-breaker`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Opens when at least this share of the window's calls failed, from above 0 to 1. Default 0.5. */
-  readonly failureRatio?: number;
+  readonly failureRatio?: number | undefined;
   /** No ratio counts before the window holds this many calls. Default 20, or `windowCalls` where that is less. */
-  readonly minimumCalls?: number;
+  readonly minimumCalls?: number | undefined;
   /** How far back calls count, in milliseconds. Default 10,000. Not together with `windowCalls`. */
-  readonly windowMs?: Milliseconds;
+  readonly windowMs?: Milliseconds | undefined;
   /** Into how many buckets `windowMs` is cut: calls drop out a bucket at a time. Default 10. */
-  readonly windowBuckets?: number;
+  readonly windowBuckets?: number | undefined;
   /** Count the latest this many calls instead, however old they are. */
-  readonly windowCalls?: number;
+  readonly windowCalls?: number | undefined;
   /** Opens after this many failures in a row. Given without `failureRatio` and `slowRatio`, it is the only rule. */
-  readonly consecutiveFailures?: number;
+  readonly consecutiveFailures?: number | undefined;
   /** A call that took at least this many milliseconds is slow. Default: none is. */
-  readonly slowCallMs?: Milliseconds;
+  readonly slowCallMs?: Milliseconds | undefined;
   /** Opens when at least this share of the window's calls was slow, from above 0 to 1. Needs `slowCallMs`. Default 1. */
-  readonly slowRatio?: number;
+  readonly slowRatio?: number | undefined;
   /** How long it stays open before it lets probes through, in milliseconds. Default 30,000. */
-  readonly openMs?: Milliseconds;
+  readonly openMs?: Milliseconds | undefined;
   /** By what the open time grows each time a probe round fails; from 1. Default 2. */
-  readonly openFactor?: number;
+  readonly openFactor?: number | undefined;
   /** The open time never grows above this, in milliseconds. Default 10 times `openMs`. */
-  readonly maxOpenMs?: Milliseconds;
+  readonly maxOpenMs?: Milliseconds | undefined;
   /** How many calls half-open lets through and decides upon. Default 3. */
-  readonly probes?: number;
+  readonly probes?: number | undefined;
   /** How long half-open waits for probes under way before it opens again, in milliseconds, at least 1. Default `openMs`, or 30,000 where that is less than 1. */
-  readonly halfOpenMs?: Milliseconds;
+  readonly halfOpenMs?: Milliseconds | undefined;
   /** What an error means. Default: {@link classifyError}. One that throws counts as a failure. */
-  readonly classifyError?: (error: unknown) => Verdict;
+  readonly classifyError?: ((error: unknown) => Verdict) | undefined;
   /** What a result means. Default: success. One that throws counts as a failure. */
-  readonly classifyResult?: (value: unknown) => Verdict;
+  readonly classifyResult?: ((value: unknown) => Verdict) | undefined;
   /** Count and tell, but never open: it refuses only while somebody isolates it. Default false. */
-  readonly metricsOnly?: boolean;
-  readonly clock?: Clock;
-  readonly random?: RandomSource;
+  readonly metricsOnly?: boolean | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: RandomSource | undefined;
 }
 
 /** {@link CircuitBreakerOptions} with every default in place. */

@@ -9,9 +9,9 @@ export type FallbackError = AbortedError<'HOTPATH_CLOSED'>;
 /** What {@link fallback} takes besides the fallback itself. */
 export interface FallbackOptions {
   /** Which errors it stands in for. Default: all but governance errors. One that throws counts as no. */
-  readonly handleIf?: (error: unknown) => boolean;
+  readonly handleIf?: ((error: unknown) => boolean) | undefined;
   /** Its name in events and statistics. Default `fallback`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** Counters of a fallback since it was made. */

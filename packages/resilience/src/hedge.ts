@@ -21,20 +21,20 @@ export type HedgeError = AbortedError<'HOTPATH_CLOSED'>;
 /** What {@link hedge} takes. */
 export interface HedgeOptions {
   /** How long to wait before each further try, in milliseconds. Absent: learned, see `quantile`. */
-  readonly delayMs?: Milliseconds;
+  readonly delayMs?: Milliseconds | undefined;
   /** The share of calls that are faster than the learned delay. Default 0.95. Not together with `delayMs`. */
-  readonly quantile?: number;
+  readonly quantile?: number | undefined;
   /** How many calls it watches before it uses a learned delay; until then it does not hedge. Default 100. */
-  readonly minimumSamples?: number;
+  readonly minimumSamples?: number | undefined;
   /** How many tries there are at most, the first included. Default 2. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** Bounds the further tries of all calls. Default: `retryBudget({ ratio: 0.1 })` of its own. */
-  readonly budget?: RetryBudget;
+  readonly budget?: RetryBudget | undefined;
   /** That all work given to this hedge may be done twice; else each call must say `idempotent: true`. Default false. */
-  readonly idempotent?: boolean;
+  readonly idempotent?: boolean | undefined;
   /** Its name in events and statistics. Default `hedge`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of a hedge since it was made. */

@@ -7,7 +7,6 @@ import {
   systemClock,
   type TimerHandle,
 } from '@hotpath/core';
-import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { checkedPriority, PRIORITIES } from './internal/waiting-room.ts';
 import type { Policy, Step } from './policy.ts';
@@ -18,14 +17,14 @@ export type LoadShedError = RejectedError<'HOTPATH_LOAD_SHED'> | AbortedError<'H
 /** What {@link loadShed} takes. */
 export interface LoadShedOptions {
   /** From this event-loop delay on, calls of priority 9 are refused, in milliseconds. Default 50. */
-  readonly startMs?: Milliseconds;
+  readonly startMs?: Milliseconds | undefined;
   /** … and from this one on every call; the priorities between lie between. Default 250. */
-  readonly fullMs?: Milliseconds;
+  readonly fullMs?: Milliseconds | undefined;
   /** How often the delay is measured while calls come, in milliseconds. Default 20. */
-  readonly sampleMs?: Milliseconds;
+  readonly sampleMs?: Milliseconds | undefined;
   /** Its name in events, errors and statistics. Default `load-shed`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of load shedding since it was made. */
@@ -142,15 +141,7 @@ class DelayLoadShed extends BasePolicy<LoadShedError> implements LoadShedPolicy 
   #shed(): LoadShedError {
     this.#shedTotal++;
     const code = 'HOTPATH_LOAD_SHED';
-    if (rejectedEvents.hasSubscribers) {
-      rejectedEvents.publish({
-        kind: this.kind,
-        name: this.name,
-        code,
-        key: undefined,
-        retryAfterMs: undefined,
-      });
-    }
+    this.tellRejected(code);
     return new RejectedError(
       code,
       `load shed '${this.name}': the event loop is ${Math.round(this.delayMs)} ms late`,

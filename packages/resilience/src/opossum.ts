@@ -39,9 +39,9 @@ export interface OpossumFace<Arguments extends unknown[], Value> extends EventEm
 /** What {@link asOpossum} takes besides breaker and action. */
 export interface AsOpossumOptions {
   /** Default: the breaker's name. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Default: the name. */
-  readonly group?: string;
+  readonly group?: string | undefined;
 }
 
 /** What is taken over from opossum's class; what is overridden is left out, for its types make properties of accessors. */

@@ -1,26 +1,32 @@
-import { type Clock, type Milliseconds, optionReader, systemClock } from '@hotpath/core';
+import {
+  type Clock,
+  type Milliseconds,
+  optionReader,
+  type ResolvedOptions,
+  systemClock,
+} from '@hotpath/core';
 
 /** What {@link rateLimiter} takes. */
 export interface RateLimiterOptions {
   /** How much may be spent per `perMs`, above 0; fractions are allowed. */
   readonly limit: number;
   /** The time in which `limit` comes back, in milliseconds. Default 1,000. */
-  readonly perMs?: Milliseconds;
+  readonly perMs?: Milliseconds | undefined;
   /** How much may be spent at once after a rest; at least 1. Default 1: an even pace. */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
   /** How long `execute` waits for its turn, in milliseconds; 0 (default) refuses at once. */
-  readonly maxWaitMs?: Milliseconds;
+  readonly maxWaitMs?: Milliseconds | undefined;
   /** How many may wait at once, over all keys. Default 1,000. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** For how many keys state is kept. Default 10,000; where it is full, idle keys go first. */
-  readonly maxKeys?: number;
+  readonly maxKeys?: number | undefined;
   /** Its name in events, errors and statistics. Default `rate-limiter`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** {@link RateLimiterOptions} with every default in place. */
-export type ResolvedRateLimiterOptions = Required<RateLimiterOptions>;
+export type ResolvedRateLimiterOptions = ResolvedOptions<RateLimiterOptions>;
 
 /** The defaults of {@link RateLimiterOptions}. */
 export const RATE_LIMITER_DEFAULTS: Omit<ResolvedRateLimiterOptions, 'limit' | 'clock'> = Object.freeze({

@@ -1,5 +1,4 @@
 import { createTimerWheel, describe, type Milliseconds, type TimerWheel } from '@hotpath/core';
-import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { type Admission, Gcra } from './internal/gcra.ts';
 import { KeyTable } from './internal/key-table.ts';
@@ -262,8 +261,7 @@ class GcraRateLimiter extends BasePolicy<RateLimiterError> implements RateLimite
     code: 'HOTPATH_RATE_LIMITED' | 'HOTPATH_RATE_QUEUE_FULL' = 'HOTPATH_RATE_LIMITED',
   ): void {
     this.#refusedTotal++;
-    if (!rejectedEvents.hasSubscribers) return;
-    rejectedEvents.publish({ kind: this.kind, name: this.name, code, key, retryAfterMs });
+    this.tellRejected(code, key, retryAfterMs);
   }
 
   #reject(scope: Scope | undefined, error: RateLimiterError): Promise<never> {

@@ -1,4 +1,10 @@
-import { type Clock, type Milliseconds, optionReader, systemClock } from '@hotpath/core';
+import {
+  type Clock,
+  type Milliseconds,
+  optionReader,
+  type ResolvedOptions,
+  systemClock,
+} from '@hotpath/core';
 import type { RedisScriptPort } from './internal/lease-script.ts';
 
 /** What a limiter does while Redis is lost: refuse, allow, or enforce an even share of the limit by itself. */
@@ -11,38 +17,38 @@ export interface RedisRateLimiterOptions {
   /** How much the whole fleet may spend per `perMs` and key, above 0. */
   readonly limit: number;
   /** The time in which `limit` comes back, in milliseconds. Default 1,000. */
-  readonly perMs?: Milliseconds;
+  readonly perMs?: Milliseconds | undefined;
   /** How much may be spent at once after a rest; at least 1. Default a tenth of `limit`, at least 1. */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
   /** Each call asks Redis: nothing is leased, and the excess is 0. Default false. */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
   /** How much a node holds of one key at most: the fleet's excess is the number of nodes times this. Default a hundredth of `limit`, rounded down. */
-  readonly maxLease?: number;
+  readonly maxLease?: number | undefined;
   /** What happens while Redis is lost. Default `closed`. */
-  readonly onLost?: LostRule;
+  readonly onLost?: LostRule | undefined;
   /** How many nodes share the limit; needed for `onLost: 'share'`. */
-  readonly nodes?: number;
+  readonly nodes?: number | undefined;
   /** How long an answer of Redis may take, in milliseconds. Default 100. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** How long Redis is left alone after three failures in a row, in milliseconds. Default 500. */
-  readonly retryLostMs?: Milliseconds;
+  readonly retryLostMs?: Milliseconds | undefined;
   /** Leases that were not used for this long go back, in milliseconds. Default 1,000. */
-  readonly idleMs?: Milliseconds;
+  readonly idleMs?: Milliseconds | undefined;
   /** How many calls may wait at once, for Redis or for their turn. Default 10,000. */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /** How long `execute` waits for its turn, in milliseconds; 0 (default) refuses at once. */
-  readonly maxWaitMs?: Milliseconds;
+  readonly maxWaitMs?: Milliseconds | undefined;
   /** For how many keys state is kept here. Default 10,000. */
-  readonly maxKeys?: number;
+  readonly maxKeys?: number | undefined;
   /** What the keys in Redis begin with. Default `hotpath:rl:`. */
-  readonly keyPrefix?: string;
+  readonly keyPrefix?: string | undefined;
   /** Its name in events, errors and statistics, and a part of the keys in Redis. Default `redis-rate-limiter`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** {@link RedisRateLimiterOptions} with every default in place. */
-export type ResolvedRedisRateLimiterOptions = Required<RedisRateLimiterOptions>;
+export type ResolvedRedisRateLimiterOptions = ResolvedOptions<RedisRateLimiterOptions>;
 
 /**
  * Validates the options of a limiter on Redis and fills in the defaults.

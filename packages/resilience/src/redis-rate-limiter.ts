@@ -1,5 +1,4 @@
 import { isHotpathError, type Milliseconds, type TimerHandle } from '@hotpath/core';
-import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { BucketView } from './internal/bucket-view.ts';
 import { type Admission, type Bucket, Gcra } from './internal/gcra.ts';
@@ -287,9 +286,7 @@ class LeasingRateLimiter extends BasePolicy<RedisRateLimiterError> implements Re
 
   #countRefusal(key: string, code: string, retryAfterMs: Milliseconds | undefined): void {
     this.#refusedTotal++;
-    if (!rejectedEvents.hasSubscribers) return;
-    const { kind, name } = this;
-    rejectedEvents.publish({ kind, name, code, key, retryAfterMs });
+    this.tellRejected(code, key, retryAfterMs);
   }
 
   #hold(lease: KeyLease<Take>): void {

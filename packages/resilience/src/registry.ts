@@ -3,7 +3,7 @@ import { AbortedError, optionReader } from '@hotpath/core';
 /** What {@link registry} takes besides the way to make an entry. */
 export interface RegistryOptions<Entry> {
   /** How many entries are kept. Default 1,000; where it is full, one that was not used for long goes. */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** Told about each entry that was dropped for want of room. What it throws becomes an uncaught exception. */
   readonly onEvict?: ((key: string, entry: Entry) => void) | undefined;
 }

@@ -4,12 +4,12 @@ import { type TimeSource, timeSource } from './internal/turn-clock.ts';
 /** What {@link retryBudget} takes. */
 export interface RetryBudgetOptions {
   /** How many retries the calls of the window pay for, as a share of them. Default 0.2. */
-  readonly ratio?: number;
+  readonly ratio?: number | undefined;
   /** Retries that may be made besides, per second, so that a quiet service retries too. Default 10. */
-  readonly minPerSecond?: number;
+  readonly minPerSecond?: number | undefined;
   /** How long a call pays and a retry counts, in milliseconds. Default 10,000. */
-  readonly windowMs?: Milliseconds;
-  readonly clock?: Clock;
+  readonly windowMs?: Milliseconds | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of a budget since it was made, and its window at present. */

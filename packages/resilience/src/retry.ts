@@ -21,20 +21,20 @@ export type RetryError = AbortedError<'HOTPATH_CLOSED'>;
 /** What {@link retry} takes. */
 export interface RetryOptions {
   /** How many tries are made in all, the first included. Default 3. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** How long to wait before the next try. Default: `exponentialBackoff()`. One that throws, or gives what is no time, ends the call with the try's own error. */
-  readonly backoff?: Backoff;
+  readonly backoff?: Backoff | undefined;
   /** Bounds the retries of all calls that share it. Default: none. */
   readonly budget?: RetryBudget | undefined;
   /** Whether an error is worth another try. Default: {@link isRetryable}. One that throws ends the call with the try's error. */
-  readonly retryIf?: (error: unknown, attempt: number) => boolean;
+  readonly retryIf?: ((error: unknown, attempt: number) => boolean) | undefined;
   /** Whether a result is worth another try: a response with status 503, say. Default: none is. The last try's result is the call's. One that throws counts as no. */
   readonly retryResultIf?: ((value: unknown, attempt: number) => boolean) | undefined;
   /** An error, or such a result, that asks to wait longer than this is not retried, in milliseconds. Default 30,000. */
-  readonly maxRetryAfterMs?: Milliseconds;
+  readonly maxRetryAfterMs?: Milliseconds | undefined;
   /** Its name in events and statistics. Default `retry`. */
-  readonly name?: string;
-  readonly clock?: Clock;
+  readonly name?: string | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of a retry since it was made. */

@@ -8,7 +8,6 @@ import {
   TimeoutError,
   type TimerWheel,
 } from '@hotpath/core';
-import { rejectedEvents } from './events.ts';
 import { BasePolicy, closedError } from './internal/base-policy.ts';
 import { HeldClock } from './internal/held-clock.ts';
 import { ChildScope, type Scope } from './internal/scope.ts';
@@ -20,10 +19,10 @@ export type TimeoutPolicyError = TimeoutError<'HOTPATH_TIMEOUT'> | AbortedError<
 /** What {@link timeout} takes besides the time. */
 export interface TimeoutOptions {
   /** Its name in events, errors and statistics. Default `timeout`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** How much later than asked it may fire, in milliseconds. Default 4. */
-  readonly tickMs?: Milliseconds;
-  readonly clock?: Clock;
+  readonly tickMs?: Milliseconds | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters of a timeout since it was made. */
@@ -74,16 +73,7 @@ class WheelTimeout extends BasePolicy<TimeoutPolicyError> implements TimeoutPoli
 
   expired(): TimeoutError<'HOTPATH_TIMEOUT'> {
     this.#timedOutTotal++;
-    if (rejectedEvents.hasSubscribers) {
-      const { kind, name } = this;
-      rejectedEvents.publish({
-        kind,
-        name,
-        code: 'HOTPATH_TIMEOUT',
-        key: undefined,
-        retryAfterMs: undefined,
-      });
-    }
+    this.tellRejected('HOTPATH_TIMEOUT');
     return new TimeoutError(
       'HOTPATH_TIMEOUT',
       `timeout '${this.name}': not done within ${this.timeoutMs} ms`,

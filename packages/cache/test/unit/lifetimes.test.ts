@@ -48,8 +48,14 @@ const presets = [
 test('values of the presets live 300, 600 and 1,800 s, to the millisecond', async () => {
   for (const [preset, ttlMs] of presets) {
     const clock = createVirtualClock();
-    const options = { constitutionalHash: 'cdd01ef066bc6cf2', clock, jitterRatio: 0, earlyRefreshBeta: 0 };
-    const cache = preset(options);
+    const cache = preset({
+      constitutionalHash: 'cdd01ef066bc6cf2',
+      namespace: undefined,
+      ttlMs: undefined,
+      clock,
+      jitterRatio: 0,
+      earlyRefreshBeta: 0,
+    });
     opened.push(cache);
     const loader = counting();
     const get = cache.wrap(loader, { name: 'value' });

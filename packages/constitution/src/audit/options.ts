@@ -7,32 +7,32 @@ import type { AuditStore } from './store.ts';
 /** What {@link createAuditLog} takes: `directory`, or `store`. */
 export interface AuditLogOptions {
   /** A folder of the log's own; made when missing. */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
   /** Where else it is kept: `postgresAuditStore(…)`. */
-  readonly store?: AuditStore;
+  readonly store?: AuditStore | undefined;
   /** Gives entries the fingerprint they were decided under. */
-  readonly constitution?: Constitution;
+  readonly constitution?: Constitution | undefined;
   /** A private Ed25519 key (a KeyObject or PEM) that signs checkpoints. Default: they are not signed. */
-  readonly signingKey?: KeyObject | string;
+  readonly signingKey?: KeyObject | string | undefined;
   /** The log's name, as in its checkpoints. Counts when the log is made. Default `hotpath-audit`. */
-  readonly origin?: string;
+  readonly origin?: string | undefined;
   /** Entries a segment: a power of two from 2 to 1,048,576. Counts when the log is made. Default 16,384. */
-  readonly segmentEntries?: number;
+  readonly segmentEntries?: number | undefined;
   /** The longest that an entry waits to be written. Default 50. */
-  readonly flushIntervalMs?: Milliseconds;
+  readonly flushIntervalMs?: Milliseconds | undefined;
   /** A flush begins when this many entries wait. Default 1,024. */
-  readonly flushEntries?: number;
+  readonly flushEntries?: number | undefined;
   /** How long after a failed flush the next one begins. Default 1,000. */
-  readonly retryIntervalMs?: Milliseconds;
+  readonly retryIntervalMs?: Milliseconds | undefined;
   /** How many entries may wait to be written. Default 100,000. */
-  readonly maxBufferedEntries?: number;
+  readonly maxBufferedEntries?: number | undefined;
   /** How large an entry may be, as canonical JSON in UTF-8. Default 16,384. */
-  readonly maxEntryBytes?: number;
+  readonly maxEntryBytes?: number | undefined;
   /** What a flush waits for: the disk (`flush`), or only the system (`never`; checkpoints and full segments still wait). Default `flush`. */
-  readonly fsync?: 'flush' | 'never';
+  readonly fsync?: 'flush' | 'never' | undefined;
   /** The longest that a written entry waits for a checkpoint. Default 60,000. */
-  readonly checkpointIntervalMs?: Milliseconds;
-  readonly clock?: Clock;
+  readonly checkpointIntervalMs?: Milliseconds | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 export interface ResolvedAuditLogOptions {

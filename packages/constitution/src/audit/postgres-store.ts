@@ -12,7 +12,7 @@ export interface PostgresAuditStoreOptions {
   /** A pool or client of yours; the store never closes it. */
   readonly client: PostgresPort;
   /** The log's key in the tables; one process writes a log at a time. Default `default`. */
-  readonly log?: string;
+  readonly log?: string | undefined;
 }
 
 /** Once the tables are there, a writer needs no right to make or alter any, and waits for no lock on them. */

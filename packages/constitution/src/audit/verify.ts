@@ -11,11 +11,11 @@ export type { AuditProblem } from './verify-segment.ts';
 /** What {@link verifyAuditLog} takes besides the log. */
 export interface VerifyOptions {
   /** Ed25519: every checkpoint must be signed by it. Default: signatures are not looked at. */
-  readonly publicKey?: KeyObject;
+  readonly publicKey?: KeyObject | undefined;
   /** Checkpoints kept elsewhere; only these prove that the log as a whole was not written anew. */
-  readonly checkpoints?: readonly string[];
+  readonly checkpoints?: readonly string[] | undefined;
   /** Called after each segment. */
-  readonly onProgress?: (entries: number) => void;
+  readonly onProgress?: ((entries: number) => void) | undefined;
 }
 
 /** What a verification found. */

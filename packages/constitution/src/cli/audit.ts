@@ -33,7 +33,7 @@ export async function auditCommand(
 async function verify(folder: string, flags: Flags): Promise<CommandResult> {
   const keyFile = flags['public-key'];
   const found = await verifyAuditLog(folder, {
-    ...(keyFile === undefined ? {} : { publicKey: readKey(keyFile) }),
+    publicKey: keyFile === undefined ? undefined : readKey(keyFile),
     checkpoints: (flags.checkpoint ?? []).map((path) => readFileSync(path, 'utf8')),
   });
   const { ok, size, dropped, root, checkpoints, problems } = found;

@@ -102,9 +102,9 @@ export async function rotateCommand(operands: readonly string[], flags: Flags): 
     path,
     {
       nowMs,
-      ...(leadMs === undefined ? {} : { leadMs }),
-      ...(graceMs === undefined ? {} : { graceMs }),
-      ...(endMs === undefined ? {} : { untilMs: endMs }),
+      leadMs,
+      graceMs,
+      untilMs: endMs,
     },
     flags.force === true,
   );

@@ -9,14 +9,14 @@ import type { Place } from './place.ts';
 export interface InboundOptions {
   readonly constitution: Constitution;
   /** Whether the header `X-Constitutional-Hash` may bring the hash. Default true. */
-  readonly header?: boolean;
+  readonly header?: boolean | undefined;
   /**
    * The place in the parsed body that may bring the hash, as `checkMessage` takes it. Default: none does.
    * Where both may, one must come, and each that comes must be accepted.
    */
-  readonly field?: Place;
+  readonly field?: Place | undefined;
   /** Routes that need no hash, such as `/health`: compared whole, never as a prefix. Default none. */
-  readonly exempt?: readonly string[];
+  readonly exempt?: readonly string[] | undefined;
 }
 
 export interface ResolvedInboundOptions {

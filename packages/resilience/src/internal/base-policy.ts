@@ -1,4 +1,5 @@
-import { AbortedError, describe, type HotpathError } from '@hotpath/core';
+import { AbortedError, describe, type HotpathError, type Milliseconds } from '@hotpath/core';
+import { rejectedEvents } from '../events.ts';
 import type { ExecuteOptions, Outcome, Policy, Step, Work } from '../policy.ts';
 import { BARE_SCOPE, CallScope } from './scope.ts';
 
@@ -84,6 +85,12 @@ export abstract class BasePolicy<Failure extends HotpathError, Extra = never>
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Tells whoever listens that this policy ended a call. */
+  protected tellRejected(code: string, key?: string, retryAfterMs?: Milliseconds): void {
+    if (!rejectedEvents.hasSubscribers) return;
+    rejectedEvents.publish({ kind: this.kind, name: this.name, code, key, retryAfterMs });
   }
 
   #compileAlone(): Step {
