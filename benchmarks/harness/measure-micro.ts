@@ -1,11 +1,9 @@
 import { GCProfiler } from 'node:v8';
 import { Bench } from 'tinybench';
+import { batchSize } from './batch-size.ts';
 import type { Timing } from './child-protocol.ts';
 import { median } from './statistics.ts';
 import type { Case, Figures } from './suite.ts';
-
-/** Long enough that reading the clock does not count, short enough for hundreds of samples. */
-const BATCH_MS = 0.5;
 
 /** Where results go, so that an engine can not leave the work out. */
 export const sink: { last: unknown } = { last: undefined };
@@ -26,11 +24,16 @@ export async function measureMicro(entry: Case, { warmupMs, durationMs, series }
   await entry.check(await first, index);
   index++;
   const operations = entry.operations ?? 1;
-  const count = await batchSize(entry, isAsync, () => index++);
+  const batch = isAsync ? runAsync : runSync;
+  const count = await batchSize(warmupMs, (size) => {
+    index += size;
+    return batch(entry, index - size, size);
+  });
 
+  // All of the warm-up has gone into the size of a batch.
   const bench = new Bench({
     time: durationMs,
-    warmupTime: warmupMs,
+    warmupTime: 0,
     iterations: 5,
     warmupIterations: 3,
     retainSamples: true,
@@ -60,15 +63,6 @@ export async function measureMicro(entry: Case, { warmupMs, durationMs, series }
   const timeNs = result.latency.p50 * 1e6;
   const bytesPerOp = (await bytesPerRun(entry, isAsync, index, series)) / operations;
   return { timeNs, opsPerSecond: 1e9 / timeNs, bytesPerOp };
-}
-
-async function batchSize(entry: Case, isAsync: boolean, nextIndex: () => number): Promise<number> {
-  for (let count = 1; ; count *= 2) {
-    const startedMs = performance.now();
-    if (isAsync) for (let done = 0; done < count; done++) sink.last = await entry.run(nextIndex());
-    else for (let done = 0; done < count; done++) sink.last = entry.run(nextIndex());
-    if (performance.now() - startedMs >= BATCH_MS || count >= 1 << 20) return count;
-  }
 }
 
 /** Enough that what the measuring itself allocates does not count. */
