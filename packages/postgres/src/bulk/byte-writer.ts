@@ -1,4 +1,4 @@
-type FastBuffer = Buffer & { utf8Write(text: string, offset: number): number };
+import { largerSlab, type Slab } from '../wire/slab.ts';
 
 const SLAB_BYTES = 131_072;
 const MICROS = 1_000;
@@ -6,7 +6,7 @@ const HIGH = 2 ** 32;
 
 /** Lays out values as the server's binary formats have them; a field is its length and its bytes. */
 export class ByteWriter {
-  #buffer = Buffer.allocUnsafeSlow(SLAB_BYTES) as FastBuffer;
+  #buffer = Buffer.allocUnsafeSlow(SLAB_BYTES) as Slab;
   #start = 0;
   #end = 0;
 
@@ -105,11 +105,8 @@ export class ByteWriter {
 
   #room(bytes: number): void {
     if (this.#end + bytes <= this.#buffer.length) return;
-    const kept = this.#end - this.#start;
-    const grown = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, (kept + bytes) * 2)) as FastBuffer;
-    this.#buffer.copy(grown, 0, this.#start, this.#end);
-    this.#buffer = grown;
+    this.#buffer = largerSlab(this.#buffer, this.#start, this.#end, bytes, SLAB_BYTES);
+    this.#end -= this.#start;
     this.#start = 0;
-    this.#end = kept;
   }
 }

@@ -5,6 +5,11 @@ import type { IndexDefinition } from './definition.ts';
 /**
  * The seven indexes for the hot queries of a governed service, bound to the hash of its governing document.
  *
+ * Their names are fixed, so that another hash replaces the index that is bound to the one before.
+ *
+ * @example
+ * await db.indexes.apply(governanceIndexes('cdd01ef066bc6cf2'));
+ *
  * @throws TypeError when `constitutionalHash` is not a string of letters, digits, `:`, `.`, `_` and `-`.
  */
 export function governanceIndexes(constitutionalHash: string): readonly IndexDefinition[] {

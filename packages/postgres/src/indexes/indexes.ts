@@ -40,7 +40,12 @@ export interface AppliedIndexes {
 
 /** Declared indexes: compared, built without an outage, and looked after. */
 export interface Indexes {
-  /** What {@link apply} would do. Changes nothing. */
+  /**
+   * Says what {@link apply} would do, statement by statement. Changes nothing.
+   *
+   * @throws What the server says to a definition that it does not accept; UnavailableError (HOTPATH_PG_DOWN) when it
+   * can't be reached; TypeError or RangeError for what is no definition; the signal's reason, untouched.
+   */
   plan(definitions: readonly IndexDefinition[], options?: LookOptions): Promise<IndexPlan>;
   /**
    * Brings the indexes to what is declared, one runner at a time, without keeping anybody from reading or writing.
@@ -52,7 +57,12 @@ export interface Indexes {
    * (HOTPATH_PG_INDEX_LOCK_TIMEOUT, HOTPATH_PG_QUERY_TIMEOUT); the signal's reason, untouched.
    */
   apply(definitions: readonly IndexDefinition[], options?: ApplyOptions): Promise<AppliedIndexes>;
-  /** What is wrong or wasteful with the indexes of the database. Changes nothing. */
+  /**
+   * Lists what is wrong or wasteful with the indexes of the database, and what of the definitions is missing. Changes
+   * nothing.
+   *
+   * @throws What {@link plan} throws.
+   */
   report(definitions?: readonly IndexDefinition[], options?: LookOptions): Promise<IndexReport>;
 }
 

@@ -1,20 +1,20 @@
 import { createTimerWheel, type TimerWheel } from '@hotpath/core';
 import { poolClosed, queueFull, serverDown } from '../errors.ts';
-import { connectionChannel, generationChannel, leakChannel } from '../telemetry.ts';
+import { connectionChannel, generationChannel } from '../telemetry.ts';
 import { sendCancelRequest } from '../wire/cancel-request.ts';
 import type { PgClient } from '../wire/pg-client.ts';
-import { type DialHooks, dial } from './dial.ts';
-import { DialPace } from './dial-pace.ts';
+import { Connector, type ConnectorHooks } from './connector.ts';
+import { LeakWatch } from './leak-watch.ts';
+import { LINGER_MS, Parting } from './parting.ts';
 import type { ResolvedPoolOptions } from './pool-options.ts';
 import { PoolCounters, type PoolStats, summarise } from './pool-stats.ts';
-import { PooledConnection } from './pooled-connection.ts';
+import type { PooledConnection } from './pooled-connection.ts';
 import { settleConnection, validateConnection } from './probe.ts';
-import { callSite, SweepTimer, verdictOn } from './sweep.ts';
+import { Sweep } from './sweep.ts';
 import { type Waiter, WaiterQueue } from './waiter-queue.ts';
 
 /** What the pool's owner wants to know; each is called synchronously. */
-export interface PoolHooks extends DialHooks {
-  createClient(): PgClient;
+export interface PoolHooks extends ConnectorHooks {
   onOpened?(client: PgClient): void;
   onAcquired?(client: PgClient): void;
   onReleased?(error: unknown, client: PgClient): void;
@@ -24,8 +24,6 @@ export interface PoolHooks extends DialHooks {
   /** What those are told who are refused because no connection can be made. */
   readonly downHint?: string | undefined;
 }
-
-const LINGER_MS = 2_000;
 
 // Longer than most files: who may have a connection, and when, is decided in one place.
 
@@ -41,17 +39,15 @@ export class ConnectionPool {
   readonly #hooks: PoolHooks;
   readonly #all = new Set<PooledConnection>();
   readonly #idle: PooledConnection[] = [];
-  /** Given up, but their sockets are still open. */
-  readonly #parting = new Set<PooledConnection>();
+  readonly #parting: Parting;
   readonly #waiters = new WaiterQueue();
-  readonly #pace: DialPace;
-  readonly #sweep: SweepTimer;
+  readonly #connector: Connector;
+  readonly #leaks: LeakWatch;
+  readonly #sweep: Sweep;
   #generation = 0;
-  #connecting = 0;
   #checking = 0;
   /** Idle connections last used before this are checked whatever their age: another one was just lost. */
   #suspectBeforeMs = Number.NEGATIVE_INFINITY;
-  #leakSeen = false;
   #onEmpty: (() => void) | undefined;
   closing = false;
 
@@ -59,11 +55,26 @@ export class ConnectionPool {
     this.options = options;
     this.#hooks = hooks;
     this.wheel = createTimerWheel({ tickMs: 5, clock: options.clock });
-    this.#pace = new DialPace(options, () => {
-      this.#supply();
-      this.#fillUp();
+    this.#leaks = new LeakWatch(options, this.counters);
+    this.#parting = new Parting(options.clock, (client, reason) => {
+      hooks.onRemoved?.(client, reason);
+      this.#windDown();
     });
-    this.#sweep = new SweepTimer(options, (everyMs) => this.#look(everyMs));
+    this.#connector = new Connector(options, hooks, this.counters, {
+      onOpened: (connection) => this.#onOpened(connection),
+      onFailed: (connection, error, retryAfterMs) => this.#onDialFailed(connection, error, retryAfterMs),
+      onBroken: (connection, error) => this.#onClientError(connection, error),
+      onPauseOver: () => {
+        this.#supply();
+        this.#fillUp();
+      },
+    });
+    this.#sweep = new Sweep(options, this.#all, {
+      onLeaked: (connection, now) => this.#leaks.report(connection, now),
+      onUnused: (connection) => this.#closeIdle(connection, 'idle'),
+      onExpired: (connection) => this.#closeIdle(connection, 'expired'),
+      onExpiring: (connection) => this.#replaceAhead(connection),
+    });
     this.#fillUp();
   }
 
@@ -93,8 +104,8 @@ export class ConnectionPool {
       waiter.onRefused(poolClosed());
       return;
     }
-    const { clock, validateAfterMs, maxWaiting, leakThresholdMs, leakSampleRatio, random } = this.options;
-    if (leakThresholdMs > 0 && (this.#leakSeen || random() < leakSampleRatio)) waiter.site = callSite();
+    const { clock, validateAfterMs, maxWaiting } = this.options;
+    waiter.site = this.#leaks.siteOfCaller();
     if (this.#waiters.size === 0) {
       const now = clock.now();
       for (let i = this.#idle.length - 1; i >= 0; i--) {
@@ -184,14 +195,14 @@ export class ConnectionPool {
       this.#close(connection, 'closed');
       connection.destroy();
     }
-    for (const connection of this.#parting) connection.destroy();
+    this.#parting.destroyAll();
   }
 
   stats(): PoolStats {
     return summarise(this.counters, {
       total: this.#all.size,
       idle: this.#idle.length,
-      connecting: this.#connecting,
+      connecting: this.#connector.connecting,
       checking: this.#checking,
       waiting: this.#waiters.size,
       max: this.options.max,
@@ -240,64 +251,48 @@ export class ConnectionPool {
     this.#idle.push(connection);
   }
 
+  /** Whether somebody more than `maxWaiting` may come to a connection without having to wait for another's. */
   #canSupplyMore(): boolean {
-    return this.#all.size < this.options.max || this.#idle.length > 0;
+    const { max, maxWaiting } = this.options;
+    const isPossible = this.#all.size < max || this.#idle.length > 0;
+    // While the server is away only one is opened at a time, and nobody would be refused.
+    return isPossible && this.#waiters.size < maxWaiting + max;
   }
 
   /** Sets as many connections on their way as there are waiters, as far as that is allowed. */
   #supply(): void {
-    while (this.#waiters.size > this.#connecting + this.#checking) {
+    while (this.#waiters.size > this.#connector.connecting + this.#checking) {
       const connection = this.#idle.pop();
       if (connection !== undefined) this.#check(connection);
-      else if (this.#all.size >= this.options.max || !this.#mayDial()) return;
+      else if (this.#all.size >= this.options.max || !this.#connector.mayOpen()) return;
       else this.#dial();
     }
   }
 
-  #mayDial(): boolean {
-    return this.#pace.mayDial(this.#connecting);
-  }
-
   #dial(replaced?: PooledConnection): void {
-    const { clock, connectTimeoutMs, maxLifetimeMs, random } = this.options;
-    const connection = new PooledConnection(this.#hooks.createClient(), this.#generation);
-    const { client } = connection;
+    const connection = this.#connector.create(this.#generation);
+    connection.replaces = replaced;
     this.#all.add(connection);
-    this.#connecting++;
-    client.on('error', (error: Error) => this.#onClientError(connection, error));
-    client.on('end', () => this.#onClientError(connection, new Error('Connection terminated')));
-    const abandon = dial(connection, this.#hooks, clock, connectTimeoutMs, (error) => {
-      this.#connecting--;
-      if (connection.state === 'closed') return;
-      if (error !== undefined) {
-        if (replaced !== undefined) replaced.replacing = false;
-        return this.#onDialFailed(connection, error);
-      }
-      this.#pace.succeeded();
-      const now = clock.now();
-      connection.openedAtMs = now;
-      if (maxLifetimeMs > 0) connection.expiresAtMs = now + maxLifetimeMs * (1 - 0.1 * random());
-      this.counters.opened++;
-      if (connectionChannel.hasSubscribers) {
-        connectionChannel.publish({ kind: 'open', total: this.#all.size });
-      }
-      this.#hooks.onOpened?.(client);
-      if (replaced?.state === 'idle') this.#closeIdle(replaced, 'replaced');
-      this.#sweep.arm();
-      this.#ready(connection, now);
-      this.#supply();
-      this.#fillUp();
-    });
-    connection.abandon = abandon;
+    this.#connector.open(connection);
   }
 
-  #onDialFailed(connection: PooledConnection, error: Error): void {
-    const { clock } = this.options;
+  #onOpened(connection: PooledConnection): void {
+    const { replaces } = connection;
+    connection.replaces = undefined;
+    if (connectionChannel.hasSubscribers) {
+      connectionChannel.publish({ kind: 'open', total: this.#all.size });
+    }
+    this.#hooks.onOpened?.(connection.client);
+    if (replaces?.state === 'idle') this.#closeIdle(replaces, 'replaced');
+    this.#sweep.arm();
+    this.#ready(connection, connection.openedAtMs);
+    this.#supply();
+    this.#fillUp();
+  }
+
+  #onDialFailed(connection: PooledConnection, error: Error, retryAfterMs: number): void {
+    if (connection.replaces !== undefined) connection.replaces.replacing = false;
     this.#all.delete(connection);
-    connection.state = 'closed';
-    this.counters.connectFailures++;
-    const now = clock.now();
-    const retryAfterMs = this.#pace.failed(now);
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'connect-failed', total: this.#all.size, error });
     }
@@ -351,18 +346,7 @@ export class ConnectionPool {
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'close', total: this.#all.size, reason });
     }
-    const { client } = connection;
-    if (!connection.quiet) connection.destroy();
-    // A server that does not answer the goodbye must not hold the socket for ever.
-    const linger = this.options.clock.setTimeout(() => connection.destroy(), LINGER_MS);
-    linger.unref();
-    this.#parting.add(connection);
-    client.end(() => {
-      this.options.clock.clearTimeout(linger);
-      this.#parting.delete(connection);
-      this.#hooks.onRemoved?.(client, reason);
-      this.#windDown();
-    });
+    this.#parting.add(connection, reason);
     this.#supply();
     this.#fillUp();
     this.#windDown();
@@ -382,7 +366,7 @@ export class ConnectionPool {
   /** While closing, and when nobody waits any more: all goes that is not in use. */
   #windDown(): void {
     if (!this.closing || this.#waiters.size > 0 || this.#onEmpty === undefined) return;
-    this.#pace.stop();
+    this.#connector.stop();
     for (const connection of this.#idle.splice(0)) this.#close(connection, 'closed');
     for (const connection of this.#all) if (connection.state === 'connecting') this.#abandon(connection);
     if (this.#all.size + this.#parting.size > 0) return;
@@ -392,40 +376,14 @@ export class ConnectionPool {
   }
 
   #fillUp(): void {
-    while (!this.closing && this.#all.size < this.options.minConnections && this.#mayDial()) this.#dial();
+    while (!this.closing && this.#all.size < this.options.minConnections && this.#connector.mayOpen())
+      this.#dial();
   }
 
-  #look(everyMs: number): boolean {
-    if (this.closing) return false;
-    const { clock, minConnections, max } = this.options;
-    const now = clock.now();
-    for (const connection of this.#all) {
-      switch (verdictOn(connection, this.options, now, now + everyMs, this.#all.size > minConnections)) {
-        case 'leaked':
-          this.#reportLeak(connection, now);
-          break;
-        case 'unused':
-          this.#closeIdle(connection, 'idle');
-          break;
-        case 'expired':
-          if (!connection.replacing) this.#closeIdle(connection, 'expired');
-          break;
-        case 'expiring':
-          if (this.#all.size >= max || !this.#mayDial()) break;
-          connection.replacing = true;
-          this.#dial(connection);
-          break;
-      }
-    }
-    return this.#all.size > 0;
-  }
-
-  #reportLeak(connection: PooledConnection, now: number): void {
-    connection.leakReported = true;
-    this.#leakSeen = true;
-    this.counters.leaks++;
-    if (!leakChannel.hasSubscribers) return;
-    leakChannel.publish({ heldMs: now - connection.acquiredAtMs, site: connection.site });
+  #replaceAhead(connection: PooledConnection): void {
+    if (this.#all.size >= this.options.max || !this.#connector.mayOpen()) return;
+    connection.replacing = true;
+    this.#dial(connection);
   }
 
   #closeIdle(connection: PooledConnection, reason: string): void {

@@ -22,8 +22,15 @@ export interface CreatePoolOptions
 /** `pg.Pool`, and what is new. */
 export type Pool = pg.Pool &
   AsyncDisposable & {
-    /** As `connect`, with a deadline and signal of its own. */
+    /**
+     * As `connect`, with a deadline and signal of its own.
+     *
+     * @throws TimeoutError (HOTPATH_PG_ACQUIRE_TIMEOUT) when no connection came free in time; RejectedError
+     * (HOTPATH_PG_QUEUE_FULL) when `maxWaiting` callers wait; AbortedError (HOTPATH_PG_CLOSED) after `end`; the cause
+     * itself when no connection can be made; the signal's reason, untouched.
+     */
     acquire(options?: AcquireOptions): Promise<pg.PoolClient>;
+    /** Counters since it was made, and what goes on now. */
     stats(): PoolStats;
     /**
      * Takes no new callers, serves those that wait already, and ends each connection when it comes back; as `end`,
@@ -296,7 +303,15 @@ function asPgKnows(error: unknown): unknown {
 /**
  * Makes a pool that can stand in for `pg.Pool`: promises, callbacks, events, counters and options are the same.
  *
+ * Statements given as text are prepared by themselves. `end` serves who waits, and each connection is ended when it
+ * comes back.
+ *
  * @throws TypeError or RangeError when an option is wrong. Options it does not know are pg's.
+ *
+ * @example
+ * const pool = createPool({ connectionString: process.env.DATABASE_URL, max: 20 });
+ * const { rows } = await pool.query('select $1::int as x', [1]);
+ * await pool.end();
  */
 export function createPool(options: CreatePoolOptions = {}): Pool {
   return new HotpathPool(options) as unknown as Pool;

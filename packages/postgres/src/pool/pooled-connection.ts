@@ -28,6 +28,8 @@ export class PooledConnection {
   abandon: (() => void) | undefined;
   /** Whether one to take its place is being opened. */
   replacing = false;
+  /** The one whose place it is to take, while it is opened. */
+  replaces: PooledConnection | undefined;
 
   constructor(client: PgClient, generation: number) {
     this.client = client;

@@ -17,7 +17,13 @@ export interface LoaderOptions<Column extends string = string> {
 
 /** Turns the look-ups of one tick into one query. */
 export interface Loader<Row, Key> {
-  /** The row with this key, or null. Callers of one key share one object. */
+  /**
+   * The row with this key, or null; null as well for a key that is null or can't be of the column's type. Callers of one
+   * key share one object. The signal ends this caller's wait alone.
+   *
+   * @throws RejectedError (HOTPATH_PG_UNKNOWN_NAME) for a table or column that is not there.
+   * @throws TypeError for a key of too few or too many values; what `query` throws.
+   */
   load(key: Key, options?: Pick<QueryOptions, 'signal'>): Promise<Row | null>;
   /** The rows with these keys, in their order, null for those that are absent. */
   loadMany(keys: readonly Key[], options?: Pick<QueryOptions, 'signal'>): Promise<(Row | null)[]>;

@@ -19,12 +19,15 @@ export type SessionVariables = Readonly<Record<string, string | number | boolean
 
 /** Queries that see certain session variables; nobody else on the same connections does. */
 export interface VariableScope<DB> {
+  /** Its queries see the variables; not behind a transaction pooler, where each use of it is a TypeError. */
   readonly kysely: Kysely<DB>;
+  /** As {@link Postgres.query}, with the variables set for it. One round trip more before, and one after. */
   query<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
     options?: QueryOptions,
   ): Promise<Row[]>;
+  /** As {@link Postgres.transaction}, with the variables set for all of it. */
   transaction<T>(
     work: (transaction: Transaction<DB>) => Promise<T>,
     options?: TransactionOptions,
@@ -77,9 +80,11 @@ export class BoundVariables<DB> implements VariableScope<DB> {
 
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
     checkLimits('query', options);
-    if (this.#isPooled)
-      return this.transaction((transaction) => transaction.query<Row>(text, values, options), { retries: 0 });
     const limit = new TimeLimit(this.#executor, options);
+    if (this.#isPooled) {
+      const work = (transaction: Transaction<DB>) => transaction.query<Row>(text, values, limit.left());
+      return this.transaction(work, { retries: 0, ...limit.left() });
+    }
     const connection = await this.#acquire(limit.left());
     try {
       return (await this.#executor.runOn(connection, text, values, limit.left())).rows as Row[];

@@ -24,14 +24,25 @@ export interface TransactionOptions {
 
 /** A transaction that is open; not to be used after its callback has settled. */
 export interface Transaction<DB> {
+  /** A Kysely within the transaction. */
   readonly kysely: Kysely<DB>;
-  /** Runs one statement; returns its rows. */
+  /**
+   * Runs one statement; resolves with its rows. The transaction's own signal ends it as well.
+   *
+   * @throws RejectedError (HOTPATH_PG_TRANSACTION_OVER) after the callback has settled.
+   * @throws TimeoutError (HOTPATH_PG_QUERY_TIMEOUT), UnavailableError (HOTPATH_PG_CONNECTION_LOST); the signal's reason.
+   */
   query<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
     options?: QueryOptions,
   ): Promise<Row[]>;
-  /** Runs `work` within a savepoint: when it fails, only its own effects are undone. */
+  /**
+   * Runs `work` within a savepoint: when it fails, only its own effects are undone, and the failure is the caller's to
+   * catch or to pass on.
+   *
+   * @throws What `work` throws; RejectedError (HOTPATH_PG_TRANSACTION_OVER) after the callback has settled.
+   */
   transaction<T>(work: (inner: Transaction<DB>) => Promise<T>): Promise<T>;
 }
 
@@ -121,6 +132,14 @@ function rollBack(executor: Executor, connection: PooledConnection): Promise<voi
   return isRunning ? Promise.resolve() : rolledBack;
 }
 
+/** A statement's limits within its transaction's. */
+function narrowed(outer: QueryOptions, own: QueryOptions | undefined): QueryOptions {
+  if (own === undefined) return outer;
+  const signals = [outer.signal, own.signal].filter((signal) => signal !== undefined);
+  const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+  return { timeoutMs: own.timeoutMs ?? outer.timeoutMs, signal };
+}
+
 /** The handle that a transaction's callback is given. */
 export class TransactionScope<DB> implements Transaction<DB> {
   readonly #executor: Executor;
@@ -161,7 +180,7 @@ export class TransactionScope<DB> implements Transaction<DB> {
 
   async query<Row>(text: string, values?: readonly unknown[], options?: QueryOptions): Promise<Row[]> {
     checkLimits('query', options);
-    const limits = options === undefined ? this.#options : { ...this.#options, ...options };
+    const limits = narrowed(this.#options, options);
     const { rows } = await this.#executor.runOn(this.#lend(), text, values, limits);
     return rows as Row[];
   }

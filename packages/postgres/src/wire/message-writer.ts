@@ -1,4 +1,5 @@
 import utils from 'pg/lib/utils.js';
+import { largerSlab, type Slab } from './slab.ts';
 
 const { prepareValue } = utils;
 const SLAB_BYTES = 16_384;
@@ -15,15 +16,13 @@ const SYNC = 0x53;
 const PORTAL = 0x50;
 const STATEMENT = 0x53;
 
-type FastBuffer = Buffer & { utf8Write(text: string, offset: number): number };
-
 /**
  * Lays out frontend messages one after the other, so that a query leaves in one write.
  *
  * Bytes handed out by {@link take} are never written to again: the socket may still hold them.
  */
 export class MessageWriter {
-  #buffer = Buffer.allocUnsafe(SLAB_BYTES) as FastBuffer;
+  #buffer = Buffer.allocUnsafe(SLAB_BYTES) as Slab;
   #start = 0;
   #end = 0;
 
@@ -181,12 +180,9 @@ export class MessageWriter {
 
   #room(bytes: number): void {
     if (this.#end + bytes <= this.#buffer.length) return;
-    const kept = this.#end - this.#start;
-    const grown = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, (kept + bytes) * 2)) as FastBuffer;
-    this.#buffer.copy(grown, 0, this.#start, this.#end);
-    this.#buffer = grown;
+    this.#buffer = largerSlab(this.#buffer, this.#start, this.#end, bytes, SLAB_BYTES);
+    this.#end -= this.#start;
     this.#start = 0;
-    this.#end = kept;
   }
 }
 

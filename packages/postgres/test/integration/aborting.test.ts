@@ -102,6 +102,13 @@ const calls: Record<string, Call> = {
     db
       .withVariables({ 'app.tenant': 'x' })
       .transaction((transaction) => transaction.query('select 1'), { signal }),
+  'withVariables query behind a pooler': (db, signal) =>
+    db.withVariables({ 'app.tenant': 'x' }).query('select 1', [], { signal }),
+  'a query of a transaction that has a signal': (db, signal) =>
+    db.transaction(
+      (transaction) => transaction.query('select 1', [], { timeoutMs: 5_000, signal: undefined }),
+      { signal },
+    ),
   'withVariables kysely': (db, signal) =>
     db.withVariables({ 'app.tenant': 'x' }).kysely.selectFrom('parents').selectAll().execute({ signal }),
 };
@@ -109,10 +116,11 @@ const calls: Record<string, Call> = {
 /** Those whose signal is for a statement within: they have a connection by then. */
 const within = new Set(['a query of a transaction', 'kysely transaction']);
 
-const connect = (max: number): Postgres =>
+const connect = (max: number, name: string): Postgres =>
   test.connect({
     connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)),
     pool: { max, validateAfterMs: 60_000 },
+    pooler: name.endsWith('behind a pooler') ? 'transaction' : undefined,
   });
 
 /** Every connection answers its own question, has nothing open and nothing left over. */
@@ -133,7 +141,7 @@ async function expectClean(db: Postgres, max: number): Promise<void> {
 
 describe('a signal', () => {
   it.each(Object.keys(calls))('that has fired already keeps %s from asking for anything', async (name) => {
-    const db = connect(1);
+    const db = connect(1, name);
     const reason = new Error('too late');
     await expect(calls[name]!(db, AbortSignal.abort(reason))).rejects.toBe(reason);
     if (within.has(name)) return expectClean(db, 1);
@@ -143,7 +151,7 @@ describe('a signal', () => {
   it.each(Object.keys(calls))(
     'takes %s out of the queue at once, and the next one is served',
     async (name) => {
-      const db = connect(1);
+      const db = connect(1, name);
       let release = (): void => {};
       const held = db.transaction(
         () =>
@@ -178,7 +186,7 @@ describe('a signal', () => {
     'ends %s wherever it is: at once, with nothing or all of it done, and connections as good as new',
     async (name) => {
       await proxy.setFault({ kind: 'delay', delayMs: 2 });
-      const db = connect(2);
+      const db = connect(2, name);
       await Promise.all([db.query('select pg_sleep(0.02)'), db.query('select pg_sleep(0.02)')]);
       let wasWhole = false;
       for (let afterMs = 1; !wasWhole; afterMs += Math.max(3, afterMs / 5)) {

@@ -97,6 +97,23 @@ describe('the pool', () => {
     expect(pool.stats().connectFailures).toBe(1);
   });
 
+  it('lets no more wait than may, also while a server that is away keeps it from opening more', async () => {
+    const { pool, clock, script } = scripted({ maxWaiting: 50, max: 4, acquireTimeoutMs: 0 });
+    script.mode = 'refuses';
+    const first = acquireConnection(pool).catch((error) => error);
+    await clock.settle();
+    expect(await first).toMatchObject({ code: 'HOTPATH_PG_DOWN' });
+    // One is tried at a time from now on, and it gets no answer.
+    script.mode = 'hangs';
+    const asked = Array.from({ length: 1_000 }, () => acquireConnection(pool).catch((error) => error));
+    expect(pool.waiting).toBeLessThanOrEqual(50 + 4);
+    expect(pool.stats().queueRejections).toBe(1_000 - pool.waiting);
+    expect(await asked.at(-1)).toMatchObject({ code: 'HOTPATH_PG_QUEUE_FULL' });
+    await clock.advance(10_000);
+    await Promise.all(asked);
+    expect(pool.waiting).toBe(0);
+  });
+
   it('never has more connections than allowed nor serves out of turn, whatever its callers do', async () => {
     await fc.assert(
       fc.asyncProperty(
