@@ -20,24 +20,24 @@ export type BatchLoader<Item, Value> = (
 /** What {@link batcher} takes besides the loader. */
 export interface BatcherOptions<Item> {
   /** A batch goes when it has this many items. Default 10. */
-  readonly maxBatchSize?: number;
+  readonly maxBatchSize?: number | undefined;
   /** A batch goes this long after its first item at the latest; 0 means at the end of the tick. Default 5. */
-  readonly windowMs?: Milliseconds;
+  readonly windowMs?: Milliseconds | undefined;
   /** A batch goes before it would hold more than this; needs `sizeOf`. Default: no such bound. */
-  readonly maxBatchBytes?: number;
+  readonly maxBatchBytes?: number | undefined;
   /** An item's size in bytes. */
-  readonly sizeOf?: (item: Item) => number;
+  readonly sizeOf?: ((item: Item) => number) | undefined;
   /** Items with the same key share one place in a batch. Default: the item itself. */
-  readonly key?: (item: Item) => unknown;
+  readonly key?: ((item: Item) => unknown) | undefined;
   /** Whether a batch goes at the end of the tick when no other is in flight, instead of waiting out its window. Default true. */
-  readonly flushWhenIdle?: boolean;
+  readonly flushWhenIdle?: boolean | undefined;
   /** How many batches may be loading at once; further ones wait. One whose time is over no longer counts. Default 8. */
-  readonly maxConcurrentBatches?: number;
+  readonly maxConcurrentBatches?: number | undefined;
   /** How many items may wait to be loaded. Default 10,000. */
-  readonly maxQueuedItems?: number;
+  readonly maxQueuedItems?: number | undefined;
   /** Milliseconds that the loader has for a batch; `Infinity` means no end. Default 30,000. */
-  readonly timeoutMs?: Milliseconds;
-  readonly clock?: Clock;
+  readonly timeoutMs?: Milliseconds | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /** Counters since the batcher was made, and what is going on. */

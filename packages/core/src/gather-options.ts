@@ -18,36 +18,38 @@ export interface GatherProgress {
 /** What `gather` and `gatherStream` take both. */
 export interface GatherLimits {
   /** How many items may run at once. Default 50. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Gives the whole group up. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for the whole group; absent means no end. */
   readonly timeoutMs?: Milliseconds | undefined;
   /** Milliseconds for each item, from its beginning; absent means no end. */
   readonly itemTimeoutMs?: Milliseconds | undefined;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /** What `gather` takes besides items and worker. */
-export interface GatherOptions<Mode extends GatherMode = GatherMode> extends GatherLimits {
+export interface GatherOptions<Mode extends GatherMode | undefined = GatherMode | undefined>
+  extends GatherLimits {
   /** Default `settled`. */
   readonly mode?: Mode;
   /** Milliseconds that `failFast` and `any` wait for aborted siblings to settle before they go on. Default 5,000. */
-  readonly abortGraceMs?: Milliseconds;
+  readonly abortGraceMs?: Milliseconds | undefined;
   /**
    * Told how far it has come, at most once a `progressIntervalMs`, and once at the end.
    *
-   * What it throws ends the gather with that error, in every mode.
+   * What it throws ends the gather with that error, in every mode. One that is asynchronous is not
+   * waited for: its rejection ends a gather that is still under way likewise, and is dropped after that.
    */
-  readonly onProgress?: (progress: GatherProgress) => void;
+  readonly onProgress?: ((progress: GatherProgress) => void) | undefined;
   /** Default 100. */
-  readonly progressIntervalMs?: Milliseconds;
+  readonly progressIntervalMs?: Milliseconds | undefined;
 }
 
 /** What `gatherStream` takes besides items and worker. */
 export interface GatherStreamOptions extends GatherLimits {
   /** `completion` (default): each result as soon as it is there; `input`: in the order of the items. */
-  readonly order?: 'completion' | 'input';
+  readonly order?: 'completion' | 'input' | undefined;
 }
 
 export interface ResolvedGatherLimits {
@@ -62,7 +64,7 @@ export interface ResolvedGatherOptions {
   readonly limits: ResolvedGatherLimits;
   readonly mode: GatherMode;
   readonly abortGraceMs: Milliseconds;
-  readonly onProgress: ((progress: GatherProgress) => void) | undefined;
+  readonly onProgress: GatherOptions['onProgress'];
   readonly progressIntervalMs: Milliseconds;
 }
 
@@ -77,7 +79,7 @@ export function resolveGatherOptions(options: GatherOptions): ResolvedGatherOpti
     limits: readLimits(read),
     mode: read.oneOf('mode', ['settled', 'failFast', 'any'], 'settled'),
     abortGraceMs: read.number('abortGraceMs', 5_000, { min: 0 }),
-    onProgress: read.function<((progress: GatherProgress) => void) | undefined>('onProgress', undefined),
+    onProgress: read.function<GatherOptions['onProgress']>('onProgress', undefined),
     progressIntervalMs: read.number('progressIntervalMs', 100, { min: 0 }),
   };
   read.end();

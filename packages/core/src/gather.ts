@@ -8,11 +8,11 @@ import {
 import { GatherCollector } from './internal/gather-collector.ts';
 
 /** What {@link gather} resolves with, by its mode. */
-export type GatherOutcome<Mode extends GatherMode, Value> = Mode extends 'settled'
-  ? GatherResult<Value>[]
-  : Mode extends 'failFast'
-    ? Value[]
-    : Value;
+export type GatherOutcome<Mode extends GatherMode | undefined, Value> = Mode extends 'failFast'
+  ? Value[]
+  : Mode extends 'any'
+    ? Value
+    : GatherResult<Value>[];
 
 /**
  * Runs `worker` on every item, a bounded number at a time, and resolves with the results in input order.
@@ -39,7 +39,7 @@ export type GatherOutcome<Mode extends GatherMode, Value> = Mode extends 'settle
  * @throws The signal's reason, untouched, in modes `failFast` and `any`; what the input throws, in all.
  * @throws TypeError or RangeError when an argument or option is wrong; nothing has begun then.
  */
-export function gather<Item, Value, const Mode extends GatherMode = 'settled'>(
+export function gather<Item, Value, const Mode extends GatherMode | undefined = 'settled'>(
   items: GatherItems<Item>,
   worker: (item: Item, context: GatherContext) => PromiseLike<Value> | Value,
   options: GatherOptions<Mode> = {},

@@ -1,7 +1,7 @@
 /** The range that a number option must lie in; both ends belong to it. */
 export interface OptionRange {
-  readonly min?: number;
-  readonly max?: number;
+  readonly min?: number | undefined;
+  readonly max?: number | undefined;
 }
 
 /**

@@ -13,10 +13,10 @@ export interface LinkedSignal extends Disposable {
 /** What {@link linkSignals} takes. */
 export interface LinkSignalsOptions {
   /** Signals to follow; absent ones are passed over. */
-  readonly signals?: readonly (AbortSignal | undefined)[];
+  readonly signals?: readonly (AbortSignal | undefined)[] | undefined;
   /** Milliseconds from now after which it aborts; absent means never. */
   readonly timeoutMs?: Milliseconds | undefined;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /**
@@ -119,7 +119,7 @@ export function abortable<T>(promise: PromiseLike<T>, signal: AbortSignal | unde
 /** What {@link sleep} takes. */
 export interface SleepOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /**

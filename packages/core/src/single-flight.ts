@@ -11,7 +11,7 @@ export interface FlightContext {
 /** What {@link singleFlight} takes. */
 export interface SingleFlightOptions {
   /** How many keys may be in flight at once. Default 100,000. */
-  readonly maxKeys?: number;
+  readonly maxKeys?: number | undefined;
 }
 
 /** What {@link SingleFlight.run} takes besides key and work. */

@@ -4,8 +4,8 @@ import { optionReader } from './options.ts';
 /** What {@link createTimerWheel} takes. */
 export interface TimerWheelOptions {
   /** How much later than asked a timer may fire, in milliseconds. Default 4; from 1 to 1,000. */
-  readonly tickMs?: Milliseconds;
-  readonly clock?: Clock;
+  readonly tickMs?: Milliseconds | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /**

@@ -22,9 +22,9 @@ export interface VirtualClock extends Clock {
 /** What {@link createVirtualClock} takes. */
 export interface VirtualClockOptions {
   /** Monotonic time at the start. Default 0. */
-  readonly startMs?: Milliseconds;
+  readonly startMs?: Milliseconds | undefined;
   /** Wall-clock time at the start. Default 2026-01-01T00:00:00Z. */
-  readonly wallStartMs?: Milliseconds;
+  readonly wallStartMs?: Milliseconds | undefined;
 }
 
 interface VirtualTimer extends TimerHandle {

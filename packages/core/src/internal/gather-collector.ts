@@ -29,8 +29,9 @@ export class GatherCollector<Item, Value> implements GatherSink<Value> {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#total = sizeOf(items);
+    const end = (error: unknown): void => this.#endWith(error);
     this.#progress =
-      onProgress && new ProgressReport(onProgress, progressIntervalMs, this.#total, limits.clock);
+      onProgress && new ProgressReport(onProgress, end, progressIntervalMs, this.#total, limits.clock);
     this.#run = new GatherRun(items, worker, limits, this);
   }
 
@@ -97,10 +98,14 @@ export class GatherCollector<Item, Value> implements GatherSink<Value> {
       else this.#progress?.count(succeeded);
       return true;
     } catch (error) {
-      this.#reject(error);
-      this.#run.abandon(error);
+      this.#endWith(error);
       return false;
     }
+  }
+
+  #endWith(error: unknown): void {
+    this.#reject(error);
+    this.#run.abandon(error);
   }
 
   #skipRest(reason: { readonly error: unknown } | undefined): void {

@@ -1,5 +1,6 @@
 import type { Clock, Milliseconds } from '../clock.ts';
 import type { GatherProgress } from '../gather-options.ts';
+import { isThenable } from './item-run.ts';
 
 /** Counts a gather's items, and tells a listener about them now and then. */
 export class ProgressReport {
@@ -7,18 +8,25 @@ export class ProgressReport {
   readonly #intervalMs: Milliseconds;
   readonly #total: number | undefined;
   readonly #startedMs: Milliseconds;
-  #listener: ((progress: GatherProgress) => void) | undefined;
+  #listener: ((progress: GatherProgress) => unknown) | undefined;
+  readonly #onRejection: (error: unknown) => void;
   #reportedMs: Milliseconds;
   #completed = 0;
   #failed = 0;
 
+  /** `onRejection` is told what an asynchronous listener fails with, however late; it is not called again then. */
   constructor(
-    listener: (progress: GatherProgress) => void,
+    listener: (progress: GatherProgress) => unknown,
+    onRejection: (error: unknown) => void,
     intervalMs: Milliseconds,
     total: number | undefined,
     clock: Clock,
   ) {
     this.#listener = listener;
+    this.#onRejection = (error) => {
+      this.#listener = undefined;
+      onRejection(error);
+    };
     this.#intervalMs = intervalMs;
     this.#total = total;
     this.#clock = clock;
@@ -39,12 +47,13 @@ export class ProgressReport {
   /** @throws What the listener throws; it is not called again then. */
   report(): void {
     try {
-      this.#listener?.({
+      const told = this.#listener?.({
         completed: this.#completed,
         failed: this.#failed,
         total: this.#total,
         elapsedMs: this.#clock.now() - this.#startedMs,
       });
+      if (isThenable(told)) Promise.resolve(told).catch(this.#onRejection);
     } catch (error) {
       this.#listener = undefined;
       throw error;

@@ -1,19 +1,27 @@
 import { describe, expectTypeOf, test } from 'vitest';
 import {
   type Batcher,
+  type BatcherOptions,
   batcher,
   type ErrorCode,
   type GatherMode,
+  type GatherOptions,
   type GatherOutcome,
   type GatherResult,
+  type GatherStreamOptions,
   gather,
   gatherStream,
   type HotpathError,
   isHotpathError,
+  type LinkSignalsOptions,
+  type OptionRange,
   optionReader,
   type SingleFlight,
+  type SingleFlightOptions,
+  type SleepOptions,
   singleFlight,
   TimeoutError,
+  type TimerWheelOptions,
 } from '../../src/index.ts';
 
 const upper = async (item: string, { index }: { index: number }): Promise<number> => item.length + index;
@@ -40,6 +48,13 @@ describe('gather', () => {
   test('takes a mode that is known only at run time', () => {
     const byMode = (mode: GatherMode) => gather(['a'], upper, { mode });
     expectTypeOf(byMode).returns.toEqualTypeOf<Promise<GatherOutcome<GatherMode, number>>>();
+  });
+
+  test('takes a mode that may be absent, and then gives results', () => {
+    const maybe = (mode: 'any' | undefined) => gather(['a'], upper, { mode });
+    expectTypeOf(maybe).returns.toEqualTypeOf<Promise<number | GatherResult<number>[]>>();
+    const absent = () => gather(['a'], upper, { mode: undefined });
+    expectTypeOf(absent).returns.toEqualTypeOf<Promise<GatherResult<number>[]>>();
   });
 
   test('takes the item’s type from any kind of input, and synchronous workers', () => {
@@ -102,6 +117,18 @@ test('codes are literal', () => {
     if (isHotpathError(error)) expectTypeOf(error).toEqualTypeOf<HotpathError<ErrorCode>>();
   };
   expectTypeOf(narrow).toBeFunction();
+});
+
+test('every option may be undefined', () => {
+  type Undefined<Options> = { readonly [Name in keyof Options]: undefined };
+  expectTypeOf<Undefined<Required<GatherOptions>>>().toExtend<GatherOptions>();
+  expectTypeOf<Undefined<Required<GatherStreamOptions>>>().toExtend<GatherStreamOptions>();
+  expectTypeOf<Undefined<Required<BatcherOptions<string>>>>().toExtend<BatcherOptions<string>>();
+  expectTypeOf<Undefined<Required<SingleFlightOptions>>>().toExtend<SingleFlightOptions>();
+  expectTypeOf<Undefined<Required<LinkSignalsOptions>>>().toExtend<LinkSignalsOptions>();
+  expectTypeOf<Undefined<Required<SleepOptions>>>().toExtend<SleepOptions>();
+  expectTypeOf<Undefined<Required<TimerWheelOptions>>>().toExtend<TimerWheelOptions>();
+  expectTypeOf<Undefined<Required<OptionRange>>>().toExtend<OptionRange>();
 });
 
 test('an option is what it may be, or its default', () => {

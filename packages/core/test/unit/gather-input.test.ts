@@ -342,6 +342,57 @@ describe('gather and its listener', () => {
       }
     },
   );
+
+  test.each(modes)(
+    'what it rejects with while the gather is under way ends that with the error in mode %s, and it is not called again',
+    async (mode) => {
+      const clock = createVirtualClock();
+      const { signal } = new AbortController();
+      const onProgress = vi.fn(async () => {
+        await sleep(5, { clock });
+        throw new Error('listener');
+      });
+      let aborted = 0;
+      const gathering = failure(
+        gather(
+          [1, 2, 3],
+          async (item, context) => {
+            context.signal.addEventListener('abort', () => aborted++);
+            await sleep(item * 10, { clock });
+            if (mode === 'any') throw new Error('no value');
+          },
+          { mode, signal, clock, onProgress, progressIntervalMs: 0 },
+        ),
+      );
+      await clock.advance(15);
+      expect(await gathering).toMatchObject({ message: 'listener' });
+      expect(aborted).toBe(2);
+      await clock.advance(100);
+      expect(onProgress).toHaveBeenCalledTimes(1);
+      expect(listeners(signal)).toBe(0);
+    },
+  );
+
+  test('what it rejects with after the end is dropped, and ends nothing', async () => {
+    const clock = createVirtualClock();
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    try {
+      const late = async (): Promise<void> => {
+        await sleep(50, { clock });
+        throw new Error('late');
+      };
+      // biome-ignore lint/suspicious/noThenProperty: a thenable that is no promise
+      const foreign = () => ({ then: (_: unknown, fail: (error: unknown) => void) => fail('foreign') });
+      for (const onProgress of [late, foreign]) {
+        expect(await gather([1], (item) => item, { mode: 'failFast', clock, onProgress })).toEqual([1]);
+      }
+      await clock.advance(100);
+      expect(unhandled).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unhandled);
+    }
+  });
 });
 
 describe('gather and wrong arguments', () => {

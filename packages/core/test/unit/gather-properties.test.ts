@@ -12,7 +12,8 @@ interface Plan {
 }
 
 const plan: fc.Arbitrary<Plan> = fc.record({ ms: fc.nat(20), fails: fc.boolean(), atOnce: fc.boolean() });
-const plans = fc.array(plan, { maxLength: 30 });
+// Without `size` an array has ten elements at most, whatever `maxLength` says.
+const plans = fc.array(plan, { maxLength: 60, size: 'max' });
 const concurrency = fc.integer({ min: 1, max: 8 });
 
 /** Plays plans on a clock, and watches over what may never happen. */
@@ -167,7 +168,7 @@ describe('gatherStream, against a model', () => {
         concurrency,
         order,
         fc.boolean(),
-        fc.array(fc.nat(30), { maxLength: 10 }),
+        fc.array(fc.nat(30), { maxLength: 10, size: 'max' }),
         async (items, concurrent, inOrder, isAsync, pauses) => {
           const { clock, worker, check, began } = stage(concurrent);
           const { input, seen } = counted(items, isAsync);

@@ -249,7 +249,7 @@ describe('singleFlight', () => {
 
   test('under random joins, aborts and failures every waiter settles once, as its own flight or its own abort says', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 100, size: 'max' }), async (steps) => {
         const flights = singleFlight<number, number>();
         interface Run extends Deferred<number> {
           readonly id: number;

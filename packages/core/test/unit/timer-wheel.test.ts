@@ -281,7 +281,8 @@ describe('TimerWheel', () => {
       fc.record({ do: fc.constant('disarm' as const), who: fc.nat(7) }),
       fc.record({ do: fc.constant('advance' as const), byMs: fc.oneof(fc.nat(40), fc.nat(3_000)) }),
     ),
-    { maxLength: 40 },
+    // Without `size` an array has ten elements at most, whatever `maxLength` says.
+    { maxLength: 60, size: 'max' },
   ) as fc.Arbitrary<Step[]>;
 
   async function play(clock: VirtualClock, wheel: TimerWheel, tickMs: number, given: readonly Step[]) {
