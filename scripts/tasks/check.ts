@@ -23,7 +23,10 @@ function withNode(path: string): string {
 
 const steps: [name: string, step: () => Promise<string | undefined>][] = [
   ['format and lint', () => run('biome', ['check', '--error-on-warnings', '.'])],
-  ['import directions and cycles', () => run(process.execPath, [join(root, 'scripts/check-imports.ts')])],
+  [
+    'imports and syntax of the sources',
+    () => run(process.execPath, [join(root, 'scripts/check-imports.ts')]),
+  ],
   ['workflows', () => run(process.execPath, [join(root, 'scripts/release/workflows.ts')])],
   ['licences of dependencies', () => run(process.execPath, [join(root, 'scripts/release/licences.ts')])],
   ['packed size and dependencies', () => run(process.execPath, [join(root, 'scripts/release/budget.ts')])],

@@ -96,10 +96,14 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv, output: CliO
     return { [name === 'lock-timeout' ? 'lockTimeoutMs' : 'buildTimeoutMs']: number * 1000 };
   };
   const limits = { ...seconds('lock-timeout'), ...seconds('build-timeout') };
-  await using db = createPostgres({ connectionString });
-  if (command === 'plan') return await plan(db.indexes, definitions, values.json, output);
-  if (command === 'report') return await report(db.indexes, definitions, values.json, output);
-  return await apply(db.indexes, definitions, limits, values.json, output);
+  const db = createPostgres({ connectionString });
+  try {
+    if (command === 'plan') return await plan(db.indexes, definitions, values.json, output);
+    if (command === 'report') return await report(db.indexes, definitions, values.json, output);
+    return await apply(db.indexes, definitions, limits, values.json, output);
+  } finally {
+    await db.close();
+  }
 }
 
 async function readDefinitions(file: string): Promise<readonly IndexDefinition[]> {

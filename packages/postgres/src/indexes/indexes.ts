@@ -105,6 +105,18 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
       throw error;
     }
   };
+  // Not by `using`, which Node 22 can't read where it runs the sources as they are.
+  const inSession = async <Result>(
+    signal: AbortSignal,
+    work: (session: DirectSession) => Promise<Result>,
+  ): Promise<Result> => {
+    const session = await openUntil(signal);
+    try {
+      return await work(session);
+    } finally {
+      await session.close();
+    }
+  };
   const signalOf = (name: string, options: LookOptions | undefined): AbortSignal => {
     const read = optionReader(name, options);
     const signal = anyOf(owner, readSignal(read));
@@ -115,8 +127,7 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
     async plan(definitions, options) {
       checkDefinitions(definitions);
       const signal = signalOf('indexes.plan', options);
-      await using session = await openUntil(signal);
-      return await abortable(planIndexes(session, definitions), signal);
+      return inSession(signal, (session) => abortable(planIndexes(session, definitions), signal));
     },
 
     async apply(definitions, options = {}) {
@@ -131,33 +142,34 @@ export function createIndexes({ open, owner, clock, random }: IndexSessions): In
         onProgress: read.function<ApplyOptions['onProgress']>('onProgress', undefined),
       };
       read.end();
-      await using session = await openUntil(limits.signal);
-      await takeIndexLock(session, lockTimeoutMs, clock, random, limits.signal);
-      await using watcher = await openUntil(limits.signal);
-      const context: BuildContext = { session, watcher, clock, random, ...limits };
-      const plan = await abortable(planIndexes(session, definitions), limits.signal);
-      const done: PlannedIndex[] = [];
-      const blocked: PlannedIndex[] = [];
-      for (const item of plan.items) {
-        if (item.action === 'none') continue;
-        if (item.action === 'blocked') {
-          blocked.push(item);
-          continue;
-        }
-        limits.signal.throwIfAborted();
-        const definition = definitions.find(({ name }) => name === item.name)!;
-        await carryOut(context, definition, item);
-        done.push(item);
-      }
-      await dropIndexLock(session);
-      return { done, blocked, orphans: plan.orphans };
+      return inSession(limits.signal, async (session) => {
+        await takeIndexLock(session, lockTimeoutMs, clock, random, limits.signal);
+        return inSession(limits.signal, async (watcher) => {
+          const context: BuildContext = { session, watcher, clock, random, ...limits };
+          const plan = await abortable(planIndexes(session, definitions), limits.signal);
+          const done: PlannedIndex[] = [];
+          const blocked: PlannedIndex[] = [];
+          for (const item of plan.items) {
+            if (item.action === 'none') continue;
+            if (item.action === 'blocked') {
+              blocked.push(item);
+              continue;
+            }
+            limits.signal.throwIfAborted();
+            const definition = definitions.find(({ name }) => name === item.name)!;
+            await carryOut(context, definition, item);
+            done.push(item);
+          }
+          await dropIndexLock(session);
+          return { done, blocked, orphans: plan.orphans };
+        });
+      });
     },
 
     async report(definitions = [], options) {
       checkDefinitions(definitions);
       const signal = signalOf('indexes.report', options);
-      await using session = await openUntil(signal);
-      return await abortable(reportIndexes(session, definitions), signal);
+      return inSession(signal, (session) => abortable(reportIndexes(session, definitions), signal));
     },
   };
 }
