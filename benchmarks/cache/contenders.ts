@@ -21,6 +21,11 @@ export async function loadPolicy(id: number): Promise<Policy> {
 const idOf = (index: number): number => (index * 7) % KEYS;
 const check = (value: Policy, index: number): void => assert.equal(value.id, idOf(index));
 
+/** Once, so that every key is in Redis. */
+async function fill(get: (id: number) => Promise<unknown>): Promise<void> {
+  await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+}
+
 /** What a careful user of ioredis sets by hand, so that a lost Redis holds nobody up for long. */
 const hardened = { commandTimeout: 100, enableOfflineQueue: false, maxRetriesPerRequest: 0 } as const;
 
@@ -42,102 +47,20 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
           await redis.set(`raw:${id}`, JSON.stringify(policy));
           return policy;
         };
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+        await fill(get);
         return { run: (index) => get(idOf(index)), check, close: () => redis.disconnect() };
       },
     },
-    'layered-loader': {
-      role: 'peer',
-      library: 'layered-loader',
-      note: 'defaults',
-      async setup({ servers }) {
-        const { Loader, RedisCache } = await import('layered-loader');
-        const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url);
-        redis.on('error', () => {});
-        const loader = new Loader<Policy>({
-          ...(l1Entries > 0 && {
-            inMemoryCache: { cacheType: 'lru-object' as const, ttlInMsecs: 300_000, maxItems: l1Entries },
-          }),
-          asyncCache: new RedisCache<Policy>(redis, { prefix: 'layered', json: true, ttlInMsecs: 300_000 }),
-          dataSources: [
-            {
-              name: 'source',
-              get: (key: string) => loadPolicy(Number(key)),
-              getMany: (ids: string[]) => Promise.all(ids.map((id) => loadPolicy(Number(id)))),
-            },
-          ],
-        });
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => loader.get(`${id}`)));
-        return { run: (index) => loader.get(`${idOf(index)}`), check, close: () => redis.disconnect() };
-      },
-    },
-    'layered-loader, hardened': {
-      role: 'peer',
-      library: 'layered-loader',
-      note: 'command timeout 100 ms, no offline queue',
-      async setup({ servers }) {
-        const { Loader, RedisCache } = await import('layered-loader');
-        const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url, hardened);
-        redis.on('error', () => {});
-        await once(redis, 'ready');
-        const loader = new Loader<Policy>({
-          ...(l1Entries > 0 && {
-            inMemoryCache: { cacheType: 'lru-object' as const, ttlInMsecs: 300_000, maxItems: l1Entries },
-          }),
-          asyncCache: new RedisCache<Policy>(redis, { prefix: 'layered', json: true, ttlInMsecs: 300_000 }),
-          dataSources: [
-            {
-              name: 'source',
-              get: (key: string) => loadPolicy(Number(key)),
-              getMany: (ids: string[]) => Promise.all(ids.map((id) => loadPolicy(Number(id)))),
-            },
-          ],
-        });
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => loader.get(`${id}`)));
-        return { run: (index) => loader.get(`${idOf(index)}`), check, close: () => redis.disconnect() };
-      },
-    },
-    'async-cache-dedupe': {
-      role: 'peer',
-      library: 'async-cache-dedupe',
-      note: 'Redis storage, ttl 300 s',
-      async setup({ servers }) {
-        const { createCache } = await import('async-cache-dedupe');
-        const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
-        redis.on('error', () => {});
-        const cache = createCache({
-          ttl: 300,
-          storage: { type: 'redis', options: { client: redis as never } },
-        }).define('policy', loadPolicy);
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => cache.policy(id)));
-        return { run: (index) => cache.policy(idOf(index)), check, close: () => redis.disconnect() };
-      },
-    },
-    'async-cache-dedupe, hardened': {
-      role: 'peer',
-      library: 'async-cache-dedupe',
-      note: 'command timeout 100 ms, no offline queue, auto-pipelining',
-      async setup({ servers }) {
-        const { createCache } = await import('async-cache-dedupe');
-        const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url, { ...hardened, enableAutoPipelining: true });
-        redis.on('error', () => {});
-        await once(redis, 'ready');
-        const cache = createCache({
-          ttl: 300,
-          storage: { type: 'redis', options: { client: redis as never } },
-        }).define('policy', loadPolicy);
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => cache.policy(id)));
-        return { run: (index) => cache.policy(idOf(index)), check, close: () => redis.disconnect() };
-      },
-    },
+    'layered-loader': layeredLoaderContender(l1Entries, false),
+    'layered-loader, hardened': layeredLoaderContender(l1Entries, true),
+    'async-cache-dedupe': dedupeContender(false),
+    'async-cache-dedupe, hardened': dedupeContender(true),
     bentocache: bentocacheContender(l1Entries, false),
     'bentocache, hardened': bentocacheContender(l1Entries, true),
     cacheable: cacheableContender(l1Entries, false),
     'cacheable, non-blocking': cacheableContender(l1Entries, true),
+    'cache-manager': cacheManagerContender(l1Entries),
+    cachified: cachifiedContender,
     hotpath: {
       role: 'ours',
       library: '@hotpath/cache',
@@ -155,7 +78,7 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
         });
         const get = cache.wrap(loadPolicy, { name: 'policy' });
         while (cache.state !== 'up') await new Promise((resolve) => setTimeout(resolve, 5));
-        await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+        await fill(get);
         return {
           run: (index) => get(idOf(index)),
           check,
@@ -168,6 +91,110 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
     },
   };
 }
+
+function layeredLoaderContender(l1Entries: number, isHardened: boolean): RedisContender {
+  return {
+    role: 'peer',
+    library: 'layered-loader',
+    note: isHardened ? 'command timeout 100 ms, no offline queue' : 'defaults',
+    async setup({ servers }) {
+      const { Loader, RedisCache } = await import('layered-loader');
+      const { Redis } = await import('ioredis');
+      const redis = new Redis(servers.redis.url, isHardened ? hardened : {});
+      redis.on('error', () => {});
+      await once(redis, 'ready');
+      const loader = new Loader<Policy>({
+        ...(l1Entries > 0 && {
+          inMemoryCache: { cacheType: 'lru-object' as const, ttlInMsecs: 300_000, maxItems: l1Entries },
+        }),
+        asyncCache: new RedisCache<Policy>(redis, { prefix: 'layered', json: true, ttlInMsecs: 300_000 }),
+        dataSources: [
+          {
+            name: 'source',
+            get: (key: string) => loadPolicy(Number(key)),
+            getMany: (ids: string[]) => Promise.all(ids.map((id) => loadPolicy(Number(id)))),
+          },
+        ],
+      });
+      await fill((id) => loader.get(`${id}`));
+      return { run: (index) => loader.get(`${idOf(index)}`), check, close: () => redis.disconnect() };
+    },
+  };
+}
+
+/** It has one storage, so nothing is in memory. */
+function dedupeContender(isHardened: boolean): RedisContender {
+  return {
+    role: 'peer',
+    library: 'async-cache-dedupe',
+    note: isHardened
+      ? 'command timeout 100 ms, no offline queue, auto-pipelining'
+      : 'Redis storage, ttl 300 s, auto-pipelining',
+    async setup({ servers }) {
+      const { createCache } = await import('async-cache-dedupe');
+      const { Redis } = await import('ioredis');
+      const redis = new Redis(servers.redis.url, {
+        ...(isHardened && hardened),
+        enableAutoPipelining: true,
+      });
+      redis.on('error', () => {});
+      await once(redis, 'ready');
+      const cache = createCache({
+        ttl: 300,
+        storage: { type: 'redis', options: { client: redis as never } },
+      }).define('policy', loadPolicy);
+      await fill((id) => cache.policy(id));
+      return { run: (index) => cache.policy(idOf(index)), check, close: () => redis.disconnect() };
+    },
+  };
+}
+
+function cacheManagerContender(l1Entries: number): RedisContender {
+  return {
+    role: 'peer',
+    library: 'cache-manager',
+    note: 'over @keyv/redis, memory before it as its manual shows',
+    async setup({ servers }) {
+      const { createCache } = await import('cache-manager');
+      const { CacheableMemory, Keyv } = await import('cacheable');
+      const { createKeyv } = await import('@keyv/redis');
+      const redis = createKeyv(servers.redis.url);
+      redis.on('error', () => {});
+      const memory = new CacheableMemory({ lruSize: l1Entries });
+      const stores = [...(l1Entries > 0 ? [new Keyv({ store: memory as never })] : []), redis as never];
+      const cache = createCache({ stores, ttl: 300_000 });
+      const get = (id: number): Promise<Policy> => cache.wrap(`policy:${id}`, () => loadPolicy(id));
+      await fill(get);
+      return { run: (index) => get(idOf(index)), check, close: () => cache.disconnect() };
+    },
+  };
+}
+
+/** Its cache is whatever one gives it, here what its adapters for Redis do; it has one, so nothing is in memory. */
+const cachifiedContender: RedisContender = {
+  role: 'peer',
+  library: '@epic-web/cachified',
+  note: 'over ioredis, auto-pipelining on',
+  async setup({ servers }) {
+    const { cachified } = await import('@epic-web/cachified');
+    const { Redis } = await import('ioredis');
+    const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
+    redis.on('error', () => {});
+    await once(redis, 'ready');
+    const cache = {
+      async get(key: string) {
+        const text = await redis.get(key);
+        return text === null ? null : JSON.parse(text);
+      },
+      set: (key: string, entry: unknown) => redis.set(key, JSON.stringify(entry), 'PX', 300_000),
+      delete: (key: string) => redis.del(key),
+    };
+    const get = (id: number): Promise<Policy> =>
+      cachified({ cache, key: `policy:${id}`, ttl: 300_000, getFreshValue: () => loadPolicy(id) });
+    await fill(get);
+    return { run: (index) => get(idOf(index)), check, close: () => redis.disconnect() };
+  },
+};
 
 function bentocacheContender(l1Entries: number, isHardened: boolean): RedisContender {
   return {
@@ -191,7 +218,7 @@ function bentocacheContender(l1Entries: number, isHardened: boolean): RedisConte
         bento.getOrSet({ key: `policy:${id}`, ttl: '5m', factory: () => loadPolicy(id) });
       // Without an offline queue the first commands would come before the connection does.
       await new Promise((resolve) => setTimeout(resolve, 300));
-      await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+      await fill(get);
       return { run: (index) => get(idOf(index)), check, close: () => bento.disconnectAll() };
     },
   };
@@ -215,7 +242,7 @@ function cacheableContender(l1Entries: number, isNonBlocking: boolean): RedisCon
       cache.on('error', () => {});
       const get = (id: number) =>
         cache.getOrSet(`policy:${id}`, () => loadPolicy(id), { ttl: '5m' }) as Promise<Policy>;
-      await Promise.all(Array.from({ length: KEYS }, (_, id) => get(id)));
+      await fill(get);
       return { run: (index) => get(idOf(index)), check, close: () => cache.disconnect() };
     },
   };

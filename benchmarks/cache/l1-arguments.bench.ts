@@ -1,5 +1,12 @@
 import { strict as assert } from 'node:assert';
-import { defineSuite } from '../harness/index.ts';
+import { type Case, defineSuite } from '../harness/index.ts';
+import {
+  bentocacheInMemory,
+  cachifiedInMemory,
+  hotpathInMemory,
+  layeredLoaderInMemory,
+  type MemoryCache,
+} from './memory-caches.ts';
 
 const CALLS = 1_024;
 
@@ -25,6 +32,30 @@ const check = (value: Answer, index: number): void => {
 };
 const jsonKey = (id: number, query: Query): string => JSON.stringify([id, query]);
 
+/** A case that calls `get` with arguments of which each has been asked for once. */
+async function filled(
+  get: (id: number, query: Query) => Promise<Answer>,
+  close: () => unknown = () => {},
+): Promise<Case> {
+  for (const call of calls) await get(...call);
+  return {
+    run: (index) => {
+      const call = callOf(index);
+      return get(call[0], call[1]);
+    },
+    check,
+    close: async () => void (await close()),
+  };
+}
+
+async function filledThrough(open: () => Promise<MemoryCache>): Promise<Case> {
+  const cache = await open();
+  return filled(
+    (id, query) => cache.through(jsonKey(id, query), () => load(id, query)),
+    () => cache.close?.(),
+  );
+}
+
 export default defineSuite({
   name: 'l1-arguments',
   title: 'A hit in memory, the arguments (number, { tenant, page }) as the key, 1,024 of them',
@@ -45,22 +76,14 @@ export default defineSuite({
       async setup() {
         const { LRUCache } = await import('lru-cache');
         const lru = new LRUCache<string, Answer>({ max: 10_000 });
-        const get = async (id: number, { tenant, page }: Query): Promise<Answer> => {
+        return filled(async (id, { tenant, page }) => {
           const key = `${id}|${page}|${tenant}`;
           const known = lru.get(key);
           if (known !== undefined) return known;
           const value = { id, page };
           lru.set(key, value);
           return value;
-        };
-        for (const call of calls) await get(...call);
-        return {
-          run: (index) => {
-            const call = callOf(index);
-            return get(call[0], call[1]);
-          },
-          check,
-        };
+        });
       },
     },
     'layered-loader': {
@@ -68,14 +91,12 @@ export default defineSuite({
       library: 'layered-loader',
       note: 'JSON as the key',
       async setup() {
-        const { Loader } = await import('layered-loader');
-        const loader = new Loader<Answer, Call>({
-          inMemoryCache: { cacheType: 'lru-object', ttlInMsecs: 300_000, maxItems: 10_000 },
-          cacheKeyFromLoadParamsResolver: (call) => jsonKey(...call),
-          dataSources: [{ name: 'source', get: (call: Call) => load(...call), getMany: async () => [] }],
-        });
-        for (const call of calls) await loader.get(call);
-        return { run: (index) => loader.get(callOf(index)), check };
+        const get = await layeredLoaderInMemory(
+          (call: Call) => load(...call),
+          (call) => jsonKey(...call),
+        );
+        for (const call of calls) await get(call);
+        return { run: (index) => get(callOf(index)), check };
       },
     },
     'async-cache-dedupe': {
@@ -97,44 +118,13 @@ export default defineSuite({
       role: 'peer',
       library: 'bentocache',
       note: 'memory driver, serialisation off, JSON as the key',
-      async setup() {
-        const { BentoCache, bentostore } = await import('bentocache');
-        const { memoryDriver } = await import('bentocache/drivers/memory');
-        const layer = memoryDriver({ maxItems: 10_000, serialize: false });
-        const bento = new BentoCache({ default: 'main', stores: { main: bentostore().useL1Layer(layer) } });
-        const get = (id: number, query: Query) =>
-          bento.getOrSet({ key: jsonKey(id, query), ttl: '5m', factory: () => load(id, query) });
-        for (const call of calls) await get(...call);
-        return {
-          run: (index) => {
-            const call = callOf(index);
-            return get(call[0], call[1]);
-          },
-          check,
-          close: () => bento.disconnectAll(),
-        };
-      },
+      setup: () => filledThrough(bentocacheInMemory),
     },
     cachified: {
       role: 'peer',
       library: '@epic-web/cachified',
       note: 'over lru-cache, JSON as the key',
-      async setup() {
-        const { cachified } = await import('@epic-web/cachified');
-        const { LRUCache } = await import('lru-cache');
-        // biome-ignore lint/suspicious/noExplicitAny: the entry type of cachified holds any value
-        const cache = new LRUCache<string, any>({ max: 10_000 });
-        const get = (id: number, query: Query) =>
-          cachified({ cache, key: jsonKey(id, query), ttl: 300_000, getFreshValue: () => load(id, query) });
-        for (const call of calls) await get(...call);
-        return {
-          run: (index) => {
-            const call = callOf(index);
-            return get(call[0], call[1]);
-          },
-          check,
-        };
-      },
+      setup: () => filledThrough(cachifiedInMemory),
     },
     cacheable: {
       role: 'peer',
@@ -143,34 +133,15 @@ export default defineSuite({
       async setup() {
         const { Cacheable } = await import('cacheable');
         const cache = new Cacheable();
-        const get = cache.wrap(load, { ttl: '5m', keyPrefix: 'load' });
-        for (const call of calls) await get(...call);
-        return {
-          run: (index) => {
-            const call = callOf(index);
-            return get(call[0], call[1]);
-          },
-          check,
-          close: () => cache.disconnect(),
-        };
+        return filled(cache.wrap(load, { ttl: '5m', keyPrefix: 'load' }), () => cache.disconnect());
       },
     },
     hotpath: {
       role: 'ours',
       library: '@hotpath/cache',
       async setup() {
-        const { createCache } = await import('@hotpath/cache');
-        const cache = createCache({ namespace: 'bench', ttlMs: 300_000 });
-        const get = cache.wrap(load, { name: 'policy' });
-        for (const call of calls) await get(...call);
-        return {
-          run: (index) => {
-            const call = callOf(index);
-            return get(call[0], call[1]);
-          },
-          check,
-          close: () => cache.close(),
-        };
+        const { get, close } = await hotpathInMemory(load);
+        return filled(get, close);
       },
     },
   },

@@ -1,11 +1,35 @@
 import { strict as assert } from 'node:assert';
-import { defineSuite } from '../harness/index.ts';
+import { type Contender, defineSuite } from '../harness/index.ts';
+import {
+  bentocacheInMemory,
+  cacheManagerInMemory,
+  cachifiedInMemory,
+  hotpathInMemory,
+  layeredLoaderInMemory,
+  type MemoryCache,
+} from './memory-caches.ts';
 
 const KEYS = 1_024;
 const keys = Array.from({ length: KEYS }, (_, index) => `policy:${index}`);
 const keyOf = (index: number): string => keys[index & (KEYS - 1)] as string;
 const load = async (key: string): Promise<{ readonly key: string }> => ({ key });
 const check = (value: { readonly key: string }, index: number): void => assert.equal(value.key, keyOf(index));
+
+type Peer = Contender<{ readonly keys: number }, Record<never, never>>;
+
+function through(library: string, note: string, open: () => Promise<MemoryCache>): Peer {
+  return {
+    role: 'peer',
+    library,
+    note,
+    async setup() {
+      const cache = await open();
+      const get = (key: string) => cache.through(key, () => load(key));
+      for (const key of keys) await get(key);
+      return { run: (index) => get(keyOf(index)), check, close: async () => void (await cache.close?.()) };
+    },
+  };
+}
 
 export default defineSuite({
   name: 'l1-hit',
@@ -35,15 +59,9 @@ export default defineSuite({
       library: 'layered-loader',
       note: 'defaults',
       async setup() {
-        const { Loader } = await import('layered-loader');
-        const loader = new Loader<{ key: string }>({
-          inMemoryCache: { cacheType: 'lru-object', ttlInMsecs: 300_000, maxItems: 10_000 },
-          dataSources: [
-            { name: 'source', get: load, getMany: async (all: string[]) => all.map((key) => ({ key })) },
-          ],
-        });
-        for (const key of keys) await loader.get(key);
-        return { run: (index) => loader.get(keyOf(index)), check };
+        const get = await layeredLoaderInMemory(load, (key: string) => key);
+        for (const key of keys) await get(key);
+        return { run: (index) => get(keyOf(index)), check };
       },
     },
     'async-cache-dedupe': {
@@ -57,46 +75,9 @@ export default defineSuite({
         return { run: (index) => cache.load(keyOf(index)), check };
       },
     },
-    bentocache: {
-      role: 'peer',
-      library: 'bentocache',
-      note: 'memory driver, serialisation off',
-      async setup() {
-        const { BentoCache, bentostore } = await import('bentocache');
-        const { memoryDriver } = await import('bentocache/drivers/memory');
-        const layer = memoryDriver({ maxItems: 10_000, serialize: false });
-        const bento = new BentoCache({ default: 'main', stores: { main: bentostore().useL1Layer(layer) } });
-        const get = (key: string) => bento.getOrSet({ key, ttl: '5m', factory: () => load(key) });
-        for (const key of keys) await get(key);
-        return { run: (index) => get(keyOf(index)), check, close: () => bento.disconnectAll() };
-      },
-    },
-    cachified: {
-      role: 'peer',
-      library: '@epic-web/cachified',
-      note: 'over lru-cache',
-      async setup() {
-        const { cachified } = await import('@epic-web/cachified');
-        const { LRUCache } = await import('lru-cache');
-        // biome-ignore lint/suspicious/noExplicitAny: the entry type of cachified holds any value
-        const cache = new LRUCache<string, any>({ max: 10_000 });
-        const get = (key: string) => cachified({ cache, key, ttl: 300_000, getFreshValue: () => load(key) });
-        for (const key of keys) await get(key);
-        return { run: (index) => get(keyOf(index)), check };
-      },
-    },
-    'cache-manager': {
-      role: 'peer',
-      library: 'cache-manager',
-      note: 'defaults, ttl 300 s',
-      async setup() {
-        const { createCache } = await import('cache-manager');
-        const cache = createCache({ ttl: 300_000 });
-        const get = (key: string) => cache.wrap(key, () => load(key));
-        for (const key of keys) await get(key);
-        return { run: (index) => get(keyOf(index)), check, close: () => cache.disconnect() };
-      },
-    },
+    bentocache: through('bentocache', 'memory driver, serialisation off', bentocacheInMemory),
+    cachified: through('@epic-web/cachified', 'over lru-cache', cachifiedInMemory),
+    'cache-manager': through('cache-manager', 'defaults, ttl 300 s', cacheManagerInMemory),
     cacheable: {
       role: 'peer',
       library: 'cacheable',
@@ -117,22 +98,18 @@ export default defineSuite({
       role: 'ours',
       library: '@hotpath/cache',
       async setup() {
-        const { createCache } = await import('@hotpath/cache');
-        const cache = createCache({ namespace: 'bench', ttlMs: 300_000 });
-        const get = cache.wrap(load, { name: 'policy' });
+        const { get, close } = await hotpathInMemory(load);
         for (const key of keys) await get(key);
-        return { run: (index) => get(keyOf(index)), check, close: () => cache.close() };
+        return { run: (index) => get(keyOf(index)), check, close };
       },
     },
     'hotpath peek': {
       role: 'ours',
       library: '@hotpath/cache',
       async setup() {
-        const { createCache } = await import('@hotpath/cache');
-        const cache = createCache({ namespace: 'bench', ttlMs: 300_000 });
-        const get = cache.wrap(load, { name: 'policy' });
+        const { get, close } = await hotpathInMemory(load);
         for (const key of keys) await get(key);
-        return { run: (index) => get.peek(keyOf(index)), check, close: () => cache.close() };
+        return { run: (index) => get.peek(keyOf(index)), check, close };
       },
     },
   },

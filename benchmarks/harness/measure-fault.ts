@@ -92,6 +92,7 @@ export function figuresOf(
   const normal = calls.filter((call) => call.dueMs >= normalMs && lastedMs(call) + call.dueMs < outageMs);
   const affected = calls.filter((call) => lastedMs(call) + call.dueMs >= outageMs);
   const p99NormalMs = p99(normal);
+  const p99OutageMs = p99(affected.filter((call) => call.dueMs < restoredMs));
   const after = calls.filter((call) => call.dueMs >= restoredMs);
   const recoveredMs =
     usesServer === undefined
@@ -108,7 +109,7 @@ export function figuresOf(
     longestStallMs: affected.reduce((longest, call) => Math.max(longest, lastedMs(call)), 0),
     recoverMs,
     // Of no calls there is no percentile.
-    ...finite({ p99NormalMs, p99OutageMs: p99(affected.filter((call) => call.dueMs < restoredMs)) }),
+    ...finite({ p99NormalMs, p99OutageMs, p99OutageRatio: p99OutageMs / p99NormalMs }),
   };
 }
 

@@ -68,7 +68,7 @@ export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
 }
 
 /** To start a process and its libraries, to check, to count bytes, and to end. */
-const AROUND_MS = { micro: 350, throughput: 550, scenario: 1_500, fault: 700 } as const;
+const AROUND_MS = { micro: 350, throughput: 550, scenario: 1_200, fault: 700 } as const;
 const AROUND_QUICK_MS = { micro: 150, throughput: 250, scenario: 500, fault: 300 } as const;
 
 /** About how long one process of a suite takes, for the time left. */

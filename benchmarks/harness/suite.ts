@@ -149,7 +149,7 @@ export interface ScenarioSuite<Parameters, Servers extends ServerStarters>
 
 /**
  * Calls at a fixed rate while a server fails and comes back: `errors`, `longestStallMs`, `p99NormalMs`, `p99OutageMs`,
- * `recoverMs`, `unsettled`.
+ * `p99OutageRatio` (over the normal one), `recoverMs`, `unsettled`.
  */
 export interface FaultSuite<Parameters, Servers extends ServerStarters>
   extends SuiteBase<Parameters, Servers> {

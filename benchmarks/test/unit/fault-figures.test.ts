@@ -28,6 +28,14 @@ test('who waits for the server stalls for as long as it is away', () => {
   expect(figures).toMatchObject({ errors: 0, longestStallMs: 2_300, recoverMs: 280 });
 });
 
+test('the p99 of an outage is also told over the normal one', () => {
+  const figures = figuresOf(
+    callsOf((dueMs) => ({ endedMs: dueMs + (dueMs >= 2_000 && dueMs < 4_000 ? 3 : 2), outcome: 'served' })),
+    moments,
+  );
+  expect(figures).toMatchObject({ p99NormalMs: 2, p99OutageMs: 3, p99OutageRatio: 1.5 });
+});
+
 test('errors count, and delay recovery until the last one', () => {
   const figures = figuresOf(
     callsOf((dueMs) => ({
