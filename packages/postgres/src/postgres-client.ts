@@ -150,17 +150,11 @@ export class PostgresClient<DB> implements Postgres<DB> {
     });
   }
 
-  transaction<T>(
+  async transaction<T>(
     work: (transaction: Transaction<DB>) => Promise<T>,
     options?: TransactionOptions,
   ): Promise<T> {
-    const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
-    return runTransaction(
-      this.#executor,
-      (connection) =>
-        TransactionScope.run(new TransactionScope<DB>(this.#executor, connection, limits), work),
-      options,
-    );
+    return runTransaction(this.#executor, TransactionScope.around(this.#executor, work, options), options);
   }
 
   batch(queries: readonly BatchQuery[], options?: BatchOptions): Promise<BatchResult[]> {

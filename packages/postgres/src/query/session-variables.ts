@@ -94,17 +94,13 @@ export class BoundVariables<DB> implements VariableScope<DB> {
     }
   }
 
-  transaction<T>(
+  async transaction<T>(
     work: (transaction: Transaction<DB>) => Promise<T>,
     options?: TransactionOptions,
   ): Promise<T> {
-    const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
-    return runTransaction(
-      this.#executor,
-      (connection) =>
-        TransactionScope.run(new TransactionScope<DB>(this.#executor, connection, limits), work),
-      options,
-      (connection) => this.#set(connection, true, limits),
+    const scoped = TransactionScope.around(this.#executor, work, options);
+    return runTransaction(this.#executor, scoped, options, (connection) =>
+      this.#set(connection, true, { signal: options?.signal, timeoutMs: options?.timeoutMs }),
     );
   }
 

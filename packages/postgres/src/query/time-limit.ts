@@ -39,7 +39,7 @@ export function checkLimits(owner: string, options: QueryOptions | undefined): v
 
 /** Without the cost of a reader, since most calls give right ones. */
 function areLimits(options: QueryOptions): boolean {
-  if (typeof options !== 'object' || options === null) return false;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) return false;
   for (const name in options) if (name !== 'timeoutMs' && name !== 'signal') return false;
   const { timeoutMs, signal } = options;
   return (

@@ -1,4 +1,4 @@
-import { type Milliseconds, optionReader, sleep } from '@hotpath/core';
+import { describe, type Milliseconds, optionReader, sleep } from '@hotpath/core';
 import { Kysely } from 'kysely';
 import { commitUnknown, isConnectionLoss, rolledBack, sqlState, transactionOver } from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
@@ -154,6 +154,22 @@ export class TransactionScope<DB> implements Transaction<DB> {
     this.#connection = connection;
     this.#options = options;
     this.#depth = depth;
+  }
+
+  /**
+   * Makes of a user's callback what {@link runTransaction} runs.
+   *
+   * @throws TypeError when it is none.
+   */
+  static around<DB, T>(
+    executor: Executor,
+    work: (transaction: Transaction<DB>) => Promise<T>,
+    options: TransactionOptions | undefined,
+  ): (connection: PooledConnection) => Promise<T> {
+    const limits = { signal: options?.signal, timeoutMs: options?.timeoutMs };
+    if (typeof work !== 'function')
+      throw new TypeError(`transaction: the work must be a function, got ${describe(work)}`);
+    return (connection) => TransactionScope.run(new TransactionScope<DB>(executor, connection, limits), work);
   }
 
   /** Runs a callback with a handle that is good until the callback has settled. */

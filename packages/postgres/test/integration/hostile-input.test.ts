@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Postgres } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
 
 let test: TestDatabase;
@@ -425,6 +426,154 @@ describe('keys of a loader', () => {
     expect(await pair.load([new Date(at + 1), 1])).toEqual({ n: 1 });
     await expect(pair.load([new Date(at + 1)])).rejects.toThrow('a key of moments needs at, n, got 1 values');
     expect(await pair.load([new Date(at + 1), null])).toBeNull();
+  });
+});
+
+describe('options', () => {
+  const rows = [{ id: 99, name: 'nobody' }];
+  const relation = { table: 'users', as: 'x', foreignKey: 'id' };
+  const drain = async (source: AsyncIterable<unknown>) => {
+    for await (const _row of source);
+  };
+  /** Every call that takes options, with these. */
+  const calls: Record<string, (db: Postgres, options: never) => unknown> = {
+    query: (db, options) => db.query('select 1', [], options),
+    transaction: (db, options) => db.transaction(async () => 'ran', options),
+    'transaction.query': (db, options) => db.transaction((inner) => inner.query('select 1', [], options)),
+    batch: (db, options) => db.batch([{ text: 'select 1' }], options),
+    loader: (db, options) => db.loader('users', 'id', options),
+    load: (db, options) => db.loader('users', 'id').load(1, options),
+    selectIn: (db, options) => db.selectIn([{ id: 1 }], relation, options),
+    relation: (db, options) => db.selectIn([{ id: 1 }], { ...relation, ...(options as object) }),
+    upsertMany: (db, options) => db.upsertMany('users', rows, options),
+    insertMany: (db, options) => db.insertMany('users', rows, options),
+    stream: (db, options) => drain(db.stream('select 1', [], options)),
+    paginate: (db, options) => db.paginate('users', options),
+    explain: (db, options) => db.explain('select 1', [], options),
+    listen: (db, options) =>
+      db.listen('news', { onNotification: () => {}, ...(options as object) }).then((heard) => heard.close()),
+    'readonly.query': (db, options) => db.readonly.query('select 1', [], options),
+    writeToken: (db, options) => db.writeToken(options),
+    'withVariables.query': (db, options) => db.withVariables({ 'a.b': 1 }).query('select 1', [], options),
+    'indexes.plan': (db, options) => db.indexes.plan([], options),
+    'indexes.apply': (db, options) => db.indexes.apply([], options),
+    'indexes.report': (db, options) => db.indexes.report([], options),
+    close: (db, options) => db.close(options),
+  };
+  const limited = Object.keys(calls).filter(
+    (name) =>
+      !['loader', 'load', 'relation', 'listen', 'close'].includes(name) && !name.startsWith('indexes'),
+  );
+  const wrong: [string, object, readonly string[]][] = [
+    ...['timeoutMs'].flatMap((name) =>
+      [-1, Number.NaN, 'soon', null].map(
+        (value) => [name, { [name]: value }, [...limited, 'close']] as [string, object, string[]],
+      ),
+    ),
+    ...[5, 'stop', {}, null].map(
+      (signal) =>
+        [
+          'signal',
+          { signal },
+          Object.keys(calls).filter((name) => !['loader', 'relation', 'close'].includes(name)),
+        ] as [string, object, string[]],
+    ),
+    ['tiemoutMs', { tiemoutMs: 5 }, Object.keys(calls)],
+    ['atomic', { atomic: 'no' }, ['batch']],
+    ['analyze', { analyze: 1 }, ['explain']],
+    ['maxBatchSize', { maxBatchSize: 0 }, ['loader']],
+    ['maxBatchSize', { maxBatchSize: Number.NaN }, ['loader']],
+    ['columns', { columns: 'id' }, ['loader', 'relation']],
+    ['after', { after: 5 }, ['readonly.query']],
+    ['limit', { limit: '5' }, ['relation']],
+    ['one', { one: 'yes' }, ['relation']],
+    ['with', { with: {} }, ['relation']],
+    ['orderBy', { orderBy: 'id' }, ['relation']],
+    ['table', { table: '' }, ['relation']],
+    ['retries', { retries: -1 }, ['transaction', 'indexes.apply']],
+    ['readOnly', { readOnly: 1 }, ['transaction']],
+    ['onGap', { onGap: 5 }, ['listen']],
+    ['onNotification', { onNotification: 'x' }, ['listen']],
+    ['onProgress', { onProgress: {} }, ['indexes.apply']],
+    ['lockTimeoutMs', { lockTimeoutMs: -1 }, ['indexes.apply']],
+    ['buildTimeoutMs', { buildTimeoutMs: 'x' }, ['indexes.apply']],
+    ['ddlLockTimeoutMs', { ddlLockTimeoutMs: 0 }, ['indexes.apply']],
+    ['batchSize', { batchSize: '10' }, ['stream']],
+    ['pageSize', { pageSize: '10' }, ['paginate']],
+  ];
+
+  it('that are wrong are refused by name, before anything is asked, wherever options are taken', async () => {
+    const db = test.connect();
+    for (const [option, given, names] of wrong) {
+      for (const name of names) {
+        const asked = (async () => calls[name]!(db, given as never))();
+        const error = await asked.then(
+          () => expect.fail(`${name} took ${JSON.stringify(given)}`),
+          (e) => e,
+        );
+        expect(error, `${name} ${JSON.stringify(given)}`).toBeInstanceOf(Error);
+        expect(['TypeError', 'RangeError'], `${name} ${error}`).toContain(error.name);
+        expect(error.message, name).toContain(`'${option}'`);
+      }
+    }
+    for (const name of Object.keys(calls).filter((name) => !['relation', 'listen'].includes(name))) {
+      for (const options of [5, 'x', null, []]) {
+        const asked = (async () => calls[name]!(db, options as never))();
+        await expect(asked, `${name} ${JSON.stringify(options)}`).rejects.toThrow(
+          'options must be an object',
+        );
+      }
+    }
+    // Those of a transaction's statements come after its BEGIN.
+    const begun = wrong.filter(([, , names]) => names.includes('transaction.query')).length + 4;
+    expect(db.stats().pool.acquired).toBe(begun);
+    await untouched();
+  });
+
+  it('that are undefined are as good as absent, and a wait without end may be asked for', async () => {
+    const { db } = test;
+    for (const [name, call] of Object.entries(calls)) {
+      if (name === 'close') continue;
+      const all = [
+        {},
+        { timeoutMs: undefined, signal: undefined },
+        { timeoutMs: 0 },
+        { timeoutMs: Number.POSITIVE_INFINITY },
+      ];
+      for (const options of limited.includes(name) ? all : [{}]) {
+        await Promise.resolve(call(db, options as never));
+        await test.db.query('delete from users where id = 99');
+      }
+    }
+    await untouched();
+  });
+
+  it('of other arguments are no better', async () => {
+    const { db } = test;
+    const refused: [string, () => unknown][] = [
+      ['the queries must be an array', () => db.batch('select 1' as never)],
+      ['the text must be a string', () => db.batch([{} as never])],
+      ['the text must be a string', () => db.batch([null as never])],
+      ['the values must be an array', () => db.batch([{ text: 'select $1', values: 5 as never }])],
+      ['the text must be a string', () => db.explain(undefined as never)],
+      ['the parents must be an array', () => db.selectIn({ id: 1 } as never, relation)],
+      ['the rows must be an array', () => db.upsertMany('users', { id: 1 } as never)],
+      ['the key must be a column', () => db.loader('users', [])],
+      ['the key must be a column', () => db.loader('users', 5 as never)],
+      [
+        'must be a string, a number or a boolean',
+        () => db.withVariables({ 'app.tenant': undefined as never }),
+      ],
+      ['must be a string, a number or a boolean', () => db.withVariables({ 'app.tenant': null as never })],
+      ['must be a string, a number or a boolean', () => db.withVariables({ 'app.tenant': {} as never })],
+      ["a name must be like 'app.tenant'", () => db.withVariables({ role: 'x' })],
+      ["a name must be like 'app.tenant'", () => db.withVariables({ 'app.tenant; drop table users': 'x' })],
+      ['the variables must be an object', () => db.withVariables(null as never)],
+      ['the work must be a function', () => db.transaction(undefined as never)],
+    ];
+    for (const [message, call] of refused)
+      await expect((async () => call())(), message).rejects.toThrow(message);
+    await untouched();
   });
 });
 

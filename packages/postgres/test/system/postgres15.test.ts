@@ -52,3 +52,84 @@ it('bulk writes count what they did', async () => {
     ),
   ).toEqual({ inserted: 0, updated: 5, unchanged: 9_995 });
 });
+
+it('a pipelined COMMIT after a failure is an error, and a batch is all or nothing', async () => {
+  await db.query('create table piped (id int primary key)');
+  const queries = ['begin', 'insert into piped values (1)', 'select 1 / 0', 'commit'].map((text) => ({
+    text,
+  }));
+  const alone = await db.batch(queries, { atomic: false });
+  expect(alone.map(({ status }) => status)).toEqual(['ok', 'ok', 'error', 'error']);
+  expect(alone[3]).toMatchObject({ error: { code: 'HOTPATH_PG_ROLLED_BACK' } });
+  await expect(db.batch(queries.slice(1, 3))).rejects.toMatchObject({ code: '22012' });
+  expect(await db.query('select * from piped')).toEqual([]);
+});
+
+it('a unique build that finds duplicates leaves nothing that refuses rows', async () => {
+  await db.query('create table twice (a int); insert into twice values (1), (1)');
+  const unique = { name: 'twice_once', table: 'twice', keys: ['a'], unique: true };
+  await expect(db.indexes.apply([unique])).rejects.toMatchObject({ code: 'HOTPATH_PG_INDEX_FAILED' });
+  await expect(db.query('create unique index concurrently twice_once on twice (a)')).rejects.toThrow();
+  expect((await db.indexes.plan([unique])).items).toMatchObject([{ action: 'rebuild' }]);
+  await db.query('delete from twice where ctid = (select min(ctid) from twice)');
+  await db.indexes.apply([unique]);
+  expect((await db.indexes.plan([unique])).isSettled).toBe(true);
+});
+
+it('explain of a write leaves the table as it was', async () => {
+  await db.query("create table kept (id int primary key, name text); insert into kept values (1, 'a')");
+  expect((await db.explain('update kept set name = $1', ['b'])).analyzed).toBe(false);
+  expect((await db.explain('select * from kept')).analyzed).toBe(true);
+  expect(await db.query('select name from kept')).toEqual([{ name: 'a' }]);
+});
+
+it("a stream outlives the server's limit for a statement, and no batch of it does", async () => {
+  const limited = createPostgres({
+    connectionString: server.connectionString,
+    statementTimeoutMs: 300,
+    pool: { max: 1 },
+  });
+  let count = 0;
+  const slow = 'select n, pg_sleep($1::float8) from generate_series(1, 30) n';
+  for await (const _row of limited.stream(slow, [0.02], { batchSize: 5 })) count++;
+  expect(count).toBe(30);
+  const failing = limited.stream(slow, [0.1], { batchSize: 5 });
+  await expect(failing.next()).rejects.toMatchObject({ code: '57014' });
+  expect(await limited.query('select pg_current_xact_id_if_assigned() as xid')).toEqual([{ xid: null }]);
+  expect(limited.stats().pool).toMatchObject({ total: 1, openTransactions: 0 });
+  await limited.close();
+});
+
+it('loaders, relations, keys of several forms, deadlines, transactions and listeners work', async () => {
+  await db.query(`create table people (id int primary key, born date unique, name text);
+    create table pets (id int primary key, owner int, name text)`);
+  const people = [
+    { id: 1, born: '2001-02-03', name: 'a' },
+    { id: 2, born: '2001-2-3' },
+  ];
+  expect(await db.upsertMany('people', people, { key: ['born'] })).toMatchObject({
+    inserted: 1,
+    unchanged: 1,
+  });
+  await db.insertMany('pets', [
+    { id: 1, owner: 2, name: 'rex' },
+    { id: 2, owner: 2 },
+  ]);
+  expect(await db.loader('people', 'id').loadMany([2, 1])).toMatchObject([{ id: 2, name: null }, null]);
+  const relation = { table: 'pets', as: 'pets', foreignKey: 'owner', orderBy: ['-id'], limit: 1 };
+  expect(await db.selectIn([{ id: 2 }], relation)).toMatchObject([{ pets: [{ id: 2 }] }]);
+  await expect(db.query('select pg_sleep(5)', [], { timeoutMs: 100 })).rejects.toMatchObject({
+    code: 'HOTPATH_PG_QUERY_TIMEOUT',
+  });
+  const heard: string[] = [];
+  const heardOf = await db.listen('news', { onNotification: ({ payload }) => heard.push(payload) });
+  await db.transaction(async (transaction) => {
+    await transaction.query("notify news, 'told'");
+    await transaction.transaction((inner) => inner.query('select 1 / 0')).catch(() => {});
+    await transaction.query("update people set name = 'b'");
+  });
+  await expect.poll(() => heard).toEqual(['told']);
+  await heardOf.close();
+  const bound = db.withVariables({ 'app.tenant': 7 });
+  expect(await bound.query("select current_setting('app.tenant') as t")).toEqual([{ t: '7' }]);
+});
