@@ -1,3 +1,5 @@
+import { drizzle } from 'drizzle-orm/node-postgres';
+import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import Cursor from 'pg-cursor';
 import QueryStream from 'pg-query-stream';
@@ -159,5 +161,90 @@ describe('clients', () => {
       expect(plain(found), text).toEqual(plain(expected));
     }
     await theirs.end();
+  });
+});
+
+describe('under Kysely, Drizzle and by hand, with many callers', () => {
+  interface Callers {
+    /** Ends them; resolves when the last call of each has settled. */
+    stop(): Promise<{ readonly answered: number; readonly errors: unknown[] }>;
+    readonly answered: () => number;
+  }
+
+  function start(pool: Pool): Callers {
+    const kysely = new Kysely<{ shifting: { id: number } }>({ dialect: new PostgresDialect({ pool }) });
+    const orm = drizzle(pool);
+    const asks: ((id: number) => Promise<unknown>)[] = [
+      (id) => kysely.selectFrom('shifting').selectAll().where('id', '=', id).executeTakeFirst(),
+      async (id) => (await orm.execute(`select * from shifting where id = ${id}`)).rows[0],
+      async (id) => (await pool.query('select * from shifting where id = $1', [id])).rows[0],
+      (id) =>
+        kysely
+          .transaction()
+          .execute((inner) =>
+            inner.selectFrom('shifting').selectAll().where('id', '=', id).executeTakeFirst(),
+          ),
+    ];
+    let isOver = false;
+    let answered = 0;
+    const errors: unknown[] = [];
+    const callers = Array.from({ length: 16 }, async (_, i) => {
+      for (let id = 1; !isOver; id = (id % 10) + 1) {
+        try {
+          expect(await asks[i % asks.length]!(id)).toMatchObject({ id });
+          answered++;
+        } catch (error) {
+          errors.push(error);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      }
+    });
+    return {
+      answered: () => answered,
+      async stop() {
+        isOver = true;
+        await Promise.all(callers);
+        return { answered, errors };
+      },
+    };
+  }
+
+  it('goes on through changes of the schema without an error outside of transactions', async () => {
+    const admin = open({ max: 1 });
+    await admin.query('create table shifting (id int); insert into shifting select generate_series(1, 10)');
+    const callers = start(open({ max: 4 }));
+    for (let i = 0; i < 10; i++) {
+      const before = callers.answered();
+      await expect.poll(callers.answered).toBeGreaterThan(before + 50);
+      await admin.query(
+        i % 2 === 0
+          ? `alter table shifting add column c${i} int`
+          : `alter table shifting drop column c${i - 1}`,
+      );
+    }
+    const { errors } = await callers.stop();
+    // Within a transaction the server has given it up by the time that it says so.
+    for (const error of errors) expect(error).toMatchObject({ code: '0A000' });
+    expect(errors.length).toBeLessThanOrEqual(10 * 4);
+    await admin.query('select * from shifting');
+  });
+
+  it('every call settles when the server is killed, and all goes on when it is back', async () => {
+    const pool = open({ max: 4 });
+    const callers = start(pool);
+    for (let round = 0; round < 2; round++) {
+      const before = callers.answered();
+      await expect.poll(callers.answered).toBeGreaterThan(before + 100);
+      await test.server.kill();
+      await test.server.start();
+      const back = callers.answered();
+      await expect.poll(callers.answered, { timeout: 5_000 }).toBeGreaterThan(back + 100);
+    }
+    const { errors } = await callers.stop();
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors)
+      expect((error as Error).name).toMatch(/^(?:error|Error|\w*UnavailableError|DrizzleQueryError)$/);
+    expect([pool.totalCount <= 4, pool.waitingCount]).toEqual([true, 0]);
+    expect(pool.stats()).toMatchObject({ busy: 0, openTransactions: 0 });
   });
 });
