@@ -33,6 +33,15 @@ export class CallList {
     this.#size--;
   }
 
+  /** Ends the requests of one group. */
+  giveUp(group: object, error: unknown): void {
+    for (let call = this.#first; call !== undefined; ) {
+      const next: Call | undefined = call._nextCall;
+      if (call.group === group) call.fail(error);
+      call = next;
+    }
+  }
+
   /** Gives up every request. */
   close(): void {
     for (let call = this.#first; call !== undefined; call = this.#first) call.close();

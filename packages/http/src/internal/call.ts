@@ -89,6 +89,11 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.#reject = reject;
   }
 
+  /** What it is given up with, besides by itself. */
+  get group(): object | undefined {
+    return this.#observer?.group;
+  }
+
   start(): void {
     const { signal, timeoutMs } = this.spec;
     const { clock, wheel, calls } = this.engine;

@@ -32,7 +32,7 @@ export function coalescingKey({ origin, path, bases }: CallTarget, spec: CallSpe
 class Flight {
   readonly call: Call;
   readonly waiters = new Set<FlightWaiter>();
-  readonly observer: CallObserver = { attempts: 0, queuedMs: 0 };
+  readonly observer: CallObserver = { attempts: 0, queuedMs: 0, group: undefined };
   readonly #leave = new AbortController();
 
   constructor(engine: Engine, target: CallTarget, spec: CallSpec, onEnd: () => void) {

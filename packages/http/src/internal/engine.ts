@@ -26,6 +26,8 @@ import { RequestResolver, type ResultKind } from './resolve-request.ts';
 export interface CallObserver {
   attempts: number;
   queuedMs: Milliseconds;
+  /** See {@link CallList.giveUp}. */
+  readonly group: object | undefined;
 }
 
 /** What a client is made of: its connections, its origins, and the requests that are under way. */
@@ -107,6 +109,10 @@ export class Engine {
     observer?: CallObserver,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      if (typeof given === 'string' && signal === undefined) {
+        this.#start(owner, kind, 'GET', given, undefined, undefined, resolve, reject, observer);
+        return;
+      }
       const input = readRequest(owner, given);
       if (signal !== undefined) {
         input.signal = input.signal === undefined ? signal : AbortSignal.any([signal, input.signal]);

@@ -30,23 +30,10 @@ export class GatherGate {
     this.#clock = clock;
   }
 
-  /** Items as they may be begun. */
-  async *pace<Item>(items: Iterable<Item> | AsyncIterable<Item>): AsyncGenerator<Item, void, void> {
-    try {
-      for await (const item of items) {
-        if (!this.#hasRoom()) await this.#room();
-        yield item;
-      }
-    } finally {
-      this.#clock.clearTimeout(this.#timer);
-    }
-  }
-
   begin(key: string): void {
-    const nowMs = this.#clock.now();
     const lane = this.#lanes.get(key);
-    if (lane === undefined) this.#lanes.set(key, { pending: 1, progressMs: nowMs });
-    else if (lane.pending++ === 0) lane.progressMs = nowMs;
+    if (lane === undefined) this.#lanes.set(key, { pending: 1, progressMs: this.#clock.now() });
+    else lane.pending++;
     this.#pending++;
   }
 
@@ -58,7 +45,8 @@ export class GatherGate {
     this.#wake();
   }
 
-  #hasRoom(): boolean {
+  /** Whether the next item may be taken. */
+  get hasRoom(): boolean {
     if (this.#pending < this.#places) return true;
     if (this.#pending >= this.#places + this.#mostParked) return false;
     const stuckSinceMs = this.#clock.now() - STUCK_AFTER_MS;
@@ -69,11 +57,16 @@ export class GatherGate {
     return counted < this.#places;
   }
 
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiter = resolve;
-      this.#look();
-    });
+  /** Calls back, once, when the next item may be taken; for one at a time. */
+  whenRoom(then: () => void): void {
+    this.#waiter = then;
+    this.#look();
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.#waiter = undefined;
+    this.#clock.clearTimeout(this.#timer);
   }
 
   #look(): void {
@@ -84,10 +77,9 @@ export class GatherGate {
   }
 
   #wake(): void {
-    if (this.#waiter === undefined || !this.#hasRoom()) return;
+    if (this.#waiter === undefined || !this.hasRoom) return;
     const waiter = this.#waiter;
-    this.#waiter = undefined;
-    this.#clock.clearTimeout(this.#timer);
+    this.close();
     waiter();
   }
 }

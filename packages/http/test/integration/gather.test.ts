@@ -75,6 +75,92 @@ describe('gather', () => {
     expect(client.stats().active).toBe(0);
   });
 
+  it('leaves no request under way after its end, however it comes', async () => {
+    let requests = 0;
+    let closed = 0;
+    await using server = await startHttp((_request, response) => {
+      requests++;
+      response.on('close', () => closed++);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 4 });
+    const hanging = ['/a', { url: '/b' }, { url: '/c', coalesce: true }, '/d', '/e'];
+    const abort = new AbortController();
+    const endings: ((options: { concurrency: number }) => Promise<unknown>)[] = [
+      (options) => client.gather(hanging, { ...options, timeoutMs: 100 }),
+      (options) => {
+        setTimeout(() => abort.abort(), 100);
+        return client.gather(hanging, { ...options, signal: abort.signal });
+      },
+      (options) => client.gather(hanging, { ...options, itemTimeoutMs: 100 }),
+      (options) => failureOf(client.gather(hanging, { ...options, mode: 'failFast', timeoutMs: 100 })),
+      async (options) => {
+        const items = async function* () {
+          yield* hanging;
+          await until(() => requests === 4);
+          throw new Error('no more');
+        };
+        return failureOf(client.gather(items(), options));
+      },
+    ];
+    for (const end of endings) {
+      requests = 0;
+      closed = 0;
+      await end({ concurrency: 10 });
+      await until(() => client.stats().active === 0);
+      await until(() => closed === requests);
+      expect(requests).toBe(4);
+      expect(client.stats().origins[server.url]).toMatchObject({ queued: 0, inFlight: 0 });
+    }
+  });
+
+  it('gives up a request whose own time is over, so that the next one has its connection', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url !== '/hang') echo(request, response);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, connections: 1 });
+    const results = await client.gather(['/hang', '/next'], { itemTimeoutMs: 400, concurrency: 1 });
+    expect(results.map(({ status }) => status)).toEqual(['error', 'ok']);
+  });
+
+  it('leaves the requests of others alone when it ends', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      if (request.url === '/mine') setTimeout(() => echo(request, response), 200);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const mine = client.gather<Echo>(['/mine'], { as: 'json' });
+    const other = client.getJson<Echo>('/mine');
+    await client.gather(['/hang', '/hang'], { timeoutMs: 50 });
+    expect((await mine)[0]!.status).toBe('ok');
+    expect((await other).url).toBe('/mine');
+    expect(requests).toBe(4);
+  });
+
+  it('closes its input when it is aborted', async () => {
+    await using server = await startHttp(() => {});
+    await using client = createHttpClient({ baseUrl: server.url, connections: 1 });
+    const abort = new AbortController();
+    let pulled = 0;
+    let closed = false;
+    const items = function* () {
+      try {
+        for (;;) {
+          pulled++;
+          yield '/';
+        }
+      } finally {
+        closed = true;
+      }
+    };
+    const gathering = client.gather(items(), { signal: abort.signal });
+    await until(() => client.stats().active === 1);
+    abort.abort();
+    await gathering;
+    expect(closed).toBe(true);
+    expect(pulled).toBeLessThanOrEqual(2);
+  });
+
   it('fails fast when asked to, and takes the first success when asked to', async () => {
     await using server = await startHttp((request, response) => {
       if (request.url === '/bad') response.writeHead(400).end();

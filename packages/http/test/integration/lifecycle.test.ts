@@ -406,7 +406,33 @@ describe('queueing', () => {
     expect(codes.filter((code) => code === 'HOTPATH_HTTP_TIMEOUT')).toHaveLength(3);
   });
 
-  it('forgets the origin unused for longest, and refuses one more when all are in use', async () => {
+  it('forgets no base URL, and no origin with a request under way', async () => {
+    await using base = await startHttp(echo);
+    await using busy = await startHttp((request, response) => {
+      if (request.url !== '/hang') echo(request, response);
+    });
+    await using first = await startHttp(echo);
+    await using second = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: base.url, maxOrigins: 3, retry: false });
+    await client.get('/');
+    const abort = new AbortController();
+    const hanging = failureOf(client.get(`${busy.url}/hang`, { signal: abort.signal }));
+    await until(() => client.stats().origins[busy.url]?.inFlight === 1);
+    for (const { url } of [first, second, first]) {
+      await client.get(`${url}/`);
+      expect(Object.keys(client.stats().origins)).toEqual([base.url, busy.url, url]);
+    }
+    // What was forgotten leaves no connection, and does not wait for its time as an idle one.
+    const startMs = performance.now();
+    await until(() => second.sockets.size === 0);
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    abort.abort();
+    await hanging;
+    await client.get(`${second.url}/`);
+    expect(Object.keys(client.stats().origins)).toEqual([base.url, first.url, second.url]);
+  });
+
+  it('forgets the oldest origin that is not in use, and refuses one more when all are in use', async () => {
     await using one = await startHttp(echo);
     await using two = await startHttp(echo);
     await using hang = await startTcp(() => {});

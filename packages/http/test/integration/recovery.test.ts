@@ -292,6 +292,29 @@ describe('the breaker', () => {
     expect(client.stats().origins[server.url]?.breaker).toBe('closed');
   });
 
+  it('refuses what it let into the queue, when it opens before that has a connection', async () => {
+    let requests = 0;
+    await using server = await startHttp((_request, response) => {
+      requests++;
+      setTimeout(() => response.writeHead(500).end(), 30);
+    });
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      connections: 1,
+      breaker: { failureRatio: 0.5, minimumCalls: 1, openMs: 10_000 },
+      retry: false,
+    });
+    const errors = await Promise.all([1, 2, 3].map(() => failureOf(client.get('/'))));
+    expect(errors.map(({ code }) => code)).toEqual([
+      'HOTPATH_HTTP_STATUS',
+      'HOTPATH_HTTP_CIRCUIT_OPEN',
+      'HOTPATH_HTTP_CIRCUIT_OPEN',
+    ]);
+    expect(requests).toBe(1);
+    expect(client.stats()).toMatchObject({ active: 0, connections: { open: 1, idle: 1 } });
+    expect(client.stats().origins[server.url]).toMatchObject({ queued: 0, inFlight: 0, failures: 1 });
+  });
+
   it('does not count 4xx, aborts and refusals of our own', async () => {
     await using server = await startHttp((request, response) => {
       if (request.url === '/hang') return;

@@ -29,6 +29,18 @@ describe('coalescing', () => {
     expect(requests()).toBe(3);
   });
 
+  it('gives each a copy, so that what one does to its answer does not show in another', async () => {
+    const { server, requests } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const [first, second] = await Promise.all([client.get('/'), client.get('/')]);
+    expect(requests()).toBe(1);
+    first.bytes.fill(0);
+    Object.assign(first.headers, { 'x-marked': 'by the first' });
+    expect(second.json<Echo>().url).toBe('/');
+    expect(second.headers).not.toHaveProperty('x-marked');
+  });
+
   it('does not share between credentials, but does between traces', async () => {
     const { server, requests } = await slowServer();
     await using _ = server;
@@ -127,6 +139,58 @@ describe('hedging', () => {
     requests = 0;
     await client.postJson('/', {});
     expect(requests).toBe(1);
+  });
+
+  it("reads a short rest of the loser's answer, and gives up a long one with its connection", async () => {
+    let requests = 0;
+    let size = 0;
+    await using server = await startHttp((_request, response) => {
+      requests++;
+      if (requests !== 3) {
+        setTimeout(() => response.end('{"by":"second"}'), requests === 4 ? 60 : 20);
+        return;
+      }
+      // The first begins to answer while its rival is under way, and ends after it.
+      setTimeout(() => response.writeHead(200, { 'content-length': size }).write('1'), 50);
+      setTimeout(() => response.end('1'.repeat(size - 1)), 150);
+    });
+    for (const [bytes, connects] of [
+      [1_000, 2],
+      [100_000, 3],
+    ] as const) {
+      size = bytes;
+      requests = 0;
+      await using client = createHttpClient({ baseUrl: server.url, hedge: { delayMs: 20, maxRatio: 1 } });
+      const plain = { hedge: false };
+      await Promise.all([client.getJson('/', plain), client.getJson('/', plain)]);
+      expect(await client.getJson('/')).toEqual({ by: 'second' });
+      await until(() => client.stats().origins[server.url]!.inFlight === 0);
+      await Promise.all([client.getJson('/', plain), client.getJson('/', plain)]);
+      expect(client.stats().origins[server.url]).toMatchObject({ connects, hedges: 1 });
+    }
+  });
+
+  it('sends no second try beside one whose answer has begun, or whose body can be sent only once', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      request.resume();
+      if (request.method === 'GET') response.writeHead(200).write('{');
+      setTimeout(() => response.end(request.method === 'GET' ? '}' : '{}'), 60);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, hedge: { delayMs: 30, maxRatio: 1 } });
+    const plain = { hedge: false };
+    await Promise.all([client.getJson('/', plain), client.getJson('/', plain)]);
+    requests = 0;
+    await client.getJson('/');
+    const once = async function* () {
+      yield Buffer.from('once');
+    };
+    await client.put('/', { body: once() });
+    await client.post('/', { body: 'twice?' });
+    expect(requests).toBe(3);
+    await client.put('/', { body: 'twice' });
+    expect(requests).toBe(5);
   });
 
   it('keeps to its budget', async () => {
