@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { isHotpathError } from '@hotpath/core';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
@@ -25,11 +26,29 @@ export function sendError(error: FastifyError | Error, request: FastifyRequest, 
   if (status !== undefined && status >= 400 && status < 500) {
     const { code, message } = error as FastifyError;
     const field = code === 'FST_ERR_BAD_URL' ? 'path' : 'body';
-    reply.code(status).send({ error: { code, ...(status === 400 ? { field } : {}), message } });
+    const answer = { error: { code, ...(status === 400 ? { field } : {}), message } };
+    if (status === 413) afterBody(request.raw, () => reply.code(status).send(answer));
+    else reply.code(status).send(answer);
     return;
   }
   console.error(`${request.method} ${request.routeOptions.url ?? request.url} failed:`, error);
   reply.code(500).send({ error: { code: 'INTERNAL', message: 'the request could not be answered' } });
+}
+
+const LONGEST_REST_MS = 2_000;
+
+/**
+ * Drops the rest of a body that is too large, for a while, before it is answered: the answer ends the connection,
+ * and a client that was still sending would find that reset, with the answer lost.
+ */
+function afterBody(request: IncomingMessage, answer: () => void): void {
+  const end = (): void => {
+    clearTimeout(timer);
+    request.off('end', end).off('close', end);
+    answer();
+  };
+  const timer = setTimeout(end, LONGEST_REST_MS);
+  request.on('end', end).on('close', end).resume();
 }
 
 const PROTOCOL_ERRORS: Readonly<Record<string, readonly [status: string, code: string, message: string]>> = {

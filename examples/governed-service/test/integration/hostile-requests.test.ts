@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { type PostgresServer, startPostgres } from '@hotpath/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask, HASH, type ServiceProcess, startServiceProcess } from '../service-process.ts';
@@ -19,11 +19,14 @@ afterAll(async () => {
 
 const HASH_LINE = `X-Constitutional-Hash: ${HASH}\r\n`;
 
-/** Sends bytes as they are; resolves with all that comes until the service closes the connection. */
-function exchange(text: string): Promise<string> {
+/** Sends bytes as they are, and what `more` sends; resolves with all that comes until the service closes the connection. */
+function exchange(text: string, more: (socket: Socket) => unknown = () => {}): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
-    const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => socket.write(text));
+    const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => {
+      socket.write(text);
+      more(socket);
+    });
     socket.setTimeout(10_000, () => socket.destroy(new Error(`nothing came any more after: ${received}`)));
     socket.on('data', (chunk) => {
       received += chunk;
@@ -131,6 +134,23 @@ describe('bodies', () => {
   it('more than 2 MB is answered with 413', async () => {
     const answer = await send('/v1/policies', ' '.repeat(2 * 1024 * 1024 + 1));
     expect([answer.status, answer.body.error.code]).toEqual([413, 'FST_ERR_CTP_BODY_TOO_LARGE']);
+  });
+
+  it('more than 2 MB is answered with 413 to a client that reads no answer before it has sent all, or never sends all', async () => {
+    const rest = Buffer.alloc(16 * 1024 * 1024, ' ');
+    const head = `POST /v1/policies HTTP/1.1\r\nHost: x\r\n${HASH_LINE}Content-Type: application/json\r\n`;
+    for (const [length, body] of [
+      [`Content-Length: ${rest.length}`, rest],
+      ['Transfer-Encoding: chunked', `${rest.length.toString(16)}\r\n${rest}\r\n0\r\n\r\n`],
+      [`Content-Length: ${rest.length}`, 'not whole'],
+    ] as const) {
+      const answer = await exchange(`${head}${length}\r\n\r\n`, (socket) => {
+        socket.pause();
+        socket.write(body, () => socket.resume());
+      });
+      expect(answer).toMatch(/^HTTP\/1.1 413 /);
+      expect(answer).toContain('FST_ERR_CTP_BODY_TOO_LARGE');
+    }
   });
 
   it('of two policies with one id in a body, the last counts', async () => {
