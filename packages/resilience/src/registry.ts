@@ -20,7 +20,8 @@ export interface Registry<Entry> {
   /**
    * The entry for `key`; made now when there is none. Cost: one look-up.
    *
-   * @throws AbortedError (HOTPATH_CLOSED) after `close()`.
+   * @throws AbortedError (HOTPATH_CLOSED) after `close()`; also when that came while the entry was made, which is
+   * closed then.
    */
   get(key: string): Entry;
   /** The entry for `key`, when there is one; does not count as use. */
@@ -42,6 +43,14 @@ class Slot<Entry> {
   constructor(entry: Entry) {
     this.entry = entry;
   }
+}
+
+async function closeEntry(entry: unknown): Promise<void> {
+  await (entry as { close?: () => unknown } | undefined | null)?.close?.();
+}
+
+function closedRegistry(): AbortedError<'HOTPATH_CLOSED'> {
+  return new AbortedError('HOTPATH_CLOSED', 'registry is closed');
 }
 
 function rethrow(error: unknown): never {
@@ -71,6 +80,7 @@ export function registry<Entry>(
   const onEvict = read.function<((key: string, entry: Entry) => void) | undefined>('onEvict', undefined);
   read.end();
   const slots = new Map<string, Slot<Entry>>();
+  const closings: Promise<unknown>[] = [];
   let closed = false;
   let createdTotal = 0;
   let evictedTotal = 0;
@@ -95,8 +105,13 @@ export function registry<Entry>(
     }
   };
   const make = (key: string): Entry => {
-    if (closed) throw new AbortedError('HOTPATH_CLOSED', 'registry is closed');
+    if (closed) throw closedRegistry();
     const entry = create(key);
+    if (closed) {
+      // From inside `create`: nobody else would close what it made.
+      closings.push(closeEntry(entry));
+      throw closedRegistry();
+    }
     // Making it may have asked for the same key, and so may whoever was told of an eviction.
     for (;;) {
       const meanwhile = slots.get(key);
@@ -110,12 +125,12 @@ export function registry<Entry>(
   };
   const close = async (): Promise<void> => {
     closed = true;
-    const dropped = [...slots.values()];
+    for (const { entry } of slots.values()) closings.push(closeEntry(entry));
     slots.clear();
-    const closings = await Promise.allSettled(
-      dropped.map(async ({ entry }) => (entry as { close?: () => unknown } | undefined)?.close?.()),
-    );
-    const failed = closings.find((closing) => closing.status === 'rejected');
+    // One that is being made now is there, and closed, at the next turn.
+    await null;
+    const settled = await Promise.allSettled(closings.splice(0));
+    const failed = settled.find((closing) => closing.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   };
 

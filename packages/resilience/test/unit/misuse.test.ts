@@ -393,6 +393,27 @@ describe('closing', () => {
     expect(closed).toEqual(['a', 'b', 'c']);
     expect(things.size).toBe(0);
   });
+
+  it('a registry that is closed while it makes an entry keeps none, and closes that one as well', async () => {
+    const closed: string[] = [];
+    let closing: Promise<void> | undefined;
+    const things: ReturnType<typeof registry<{ close(): void }>> = registry((key) => {
+      closing = things.close();
+      return {
+        close: () => {
+          closed.push(key);
+          throw failure;
+        },
+      };
+    });
+    expect(() => things.get('a')).toThrow(expect.objectContaining({ code: 'HOTPATH_CLOSED' }));
+    expect(things.size).toBe(0);
+    expect(things.stats().createdTotal).toBe(0);
+    await expect(closing).rejects.toBe(failure);
+    expect(closed).toEqual(['a']);
+    await expect(things.close()).resolves.toBeUndefined();
+    expect(closed).toEqual(['a']);
+  });
 });
 
 describe('a registry', () => {
