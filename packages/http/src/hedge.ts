@@ -3,9 +3,9 @@ import { type Milliseconds, optionReader } from '@hotpath/core';
 /** When a second try starts beside a slow first. Only for idempotent requests whose body can be sent again. */
 export interface HttpHedgeOptions {
   /** Milliseconds after which; `'p95'` (default): what 95 % of the origin's requests take. */
-  readonly delayMs?: Milliseconds | 'p95';
+  readonly delayMs?: Milliseconds | 'p95' | undefined;
   /** Second tries as a share of requests, at most, for each origin. Default 0.1. */
-  readonly maxRatio?: number;
+  readonly maxRatio?: number | undefined;
 }
 
 /** {@link HttpHedgeOptions}, checked and completed. */

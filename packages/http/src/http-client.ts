@@ -44,7 +44,7 @@ export type SendJson = <T = unknown, Schema extends StandardSchemaV1 | undefined
 /** What {@link HttpClient.close} takes. */
 export interface HttpCloseOptions {
   /** Milliseconds for requests under way to end by themselves. Default 5,000. */
-  readonly drainMs?: Milliseconds;
+  readonly drainMs?: Milliseconds | undefined;
 }
 
 /**

@@ -14,15 +14,15 @@ const LONGEST_RECONNECT_MS = 300_000;
 /** How `events` reads. */
 export interface HttpEventsOptions {
   /** Connects anew, with `Last-Event-ID`, when the stream ends or breaks. Only for GET. Default `false`. */
-  readonly reconnect?: boolean;
+  readonly reconnect?: boolean | undefined;
   /** How often in a row without an event in between, before the last error is thrown. Default 10. */
-  readonly maxReconnects?: number;
+  readonly maxReconnects?: number | undefined;
   /** Milliseconds between connections, unless the server says otherwise. Default 1,000. */
-  readonly reconnectMs?: Milliseconds;
+  readonly reconnectMs?: Milliseconds | undefined;
   /** Milliseconds without a byte (comments count) after which the connection is taken for dead. Default: none. */
-  readonly idleTimeoutMs?: Milliseconds;
+  readonly idleTimeoutMs?: Milliseconds | undefined;
   /** The largest event to accept, in bytes. Default 1 MiB. */
-  readonly maxEventBytes?: number;
+  readonly maxEventBytes?: number | undefined;
 }
 
 /** An answer whose body arrives piece by piece. */

@@ -25,7 +25,7 @@ export type HttpGatherResult<Value = HttpResponse> = GatherResult<Value> & {
 /** What the requests of a gather give: the whole answer, or its body as JSON. */
 export interface HttpGatherAs<As extends 'response' | 'json' = 'response' | 'json'> {
   /** Default `response`. */
-  readonly as?: As;
+  readonly as?: As | undefined;
 }
 
 /** What `gather` takes, besides what core's does. */

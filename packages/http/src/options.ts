@@ -46,11 +46,11 @@ export type HttpTlsOptions = Pick<
 /** How hosts are resolved. */
 export interface HttpDnsOptions {
   /** Milliseconds for which addresses are kept. Default 10,000. */
-  readonly ttlMs?: Milliseconds;
+  readonly ttlMs?: Milliseconds | undefined;
   /** How many hosts are kept. Default 1,000. */
-  readonly maxHosts?: number;
+  readonly maxHosts?: number | undefined;
   /** Finds a host's addresses. Default: the system's resolver. */
-  readonly resolve?: ResolveHost;
+  readonly resolve?: ResolveHost | undefined;
 }
 
 /** Options of each origin's circuit, as `circuitBreaker` of @hotpath/resilience takes them. */
@@ -65,63 +65,63 @@ export type HttpRateLimitOptions = Pick<RateLimiterOptions, 'limit' | 'perMs' | 
 /** What {@link createHttpClient} takes. Absent means the default; `0` is a value. */
 export interface HttpClientOptions {
   /** What relative URLs are relative to. Several: requests are spread over them. */
-  readonly baseUrl?: string | URL | readonly (string | URL)[];
+  readonly baseUrl?: string | URL | readonly (string | URL)[] | undefined;
   /** How many connections there may be in all. Default 100. */
-  readonly connections?: number;
+  readonly connections?: number | undefined;
   /** How many of them to one origin. Default: all. */
-  readonly connectionsPerOrigin?: number;
+  readonly connectionsPerOrigin?: number | undefined;
   /** How many idle connections are kept. Default 20. */
-  readonly keepAliveConnections?: number;
+  readonly keepAliveConnections?: number | undefined;
   /** Milliseconds for which an idle connection is kept, at most. Default 5,000. */
-  readonly keepAliveMs?: Milliseconds;
+  readonly keepAliveMs?: Milliseconds | undefined;
   /** Milliseconds after which a connection takes no more requests. Default 300,000. */
-  readonly maxConnectionAgeMs?: Milliseconds;
+  readonly maxConnectionAgeMs?: Milliseconds | undefined;
   /** Milliseconds for resolving, connecting and TLS. Default 5,000. */
-  readonly connectTimeoutMs?: Milliseconds;
+  readonly connectTimeoutMs?: Milliseconds | undefined;
   /** Milliseconds for a whole request; `Infinity` for no end. Default 30,000. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** Milliseconds for one try of a request. Default: no end of its own. */
-  readonly attemptTimeoutMs?: Milliseconds;
+  readonly attemptTimeoutMs?: Milliseconds | undefined;
   /** How many requests may wait for a connection, for each origin. Default 10,000. */
-  readonly maxQueued?: number;
+  readonly maxQueued?: number | undefined;
   /** How many origins are remembered. Default 1,000. */
-  readonly maxOrigins?: number;
+  readonly maxOrigins?: number | undefined;
   /** The largest body to accept, in bytes, also after decompression. Default 10 MiB. */
-  readonly maxResponseBytes?: number;
+  readonly maxResponseBytes?: number | undefined;
   /** The largest head of an answer, in bytes. Default 16 KiB. */
-  readonly maxHeaderBytes?: number;
+  readonly maxHeaderBytes?: number | undefined;
   /** Sent with every request. */
-  readonly headers?: HeaderInput;
+  readonly headers?: HeaderInput | undefined;
   /** Stamps every request with the hash of the governing document, as `X-Constitutional-Hash`. */
-  readonly governance?: { readonly hash: string };
+  readonly governance?: { readonly hash: string } | undefined;
   /** `false`: one try each. */
-  readonly retry?: false | HttpRetryOptions;
+  readonly retry?: false | HttpRetryOptions | undefined;
   /** The circuit of each origin; `false`: none. It counts connection errors, timeouts and 5xx. */
-  readonly breaker?: false | HttpBreakerOptions;
+  readonly breaker?: false | HttpBreakerOptions | undefined;
   /** How many requests may go to each origin; what is above waits as long as its deadline allows. Default: no limit. */
-  readonly rateLimit?: false | HttpRateLimitOptions;
+  readonly rateLimit?: false | HttpRateLimitOptions | undefined;
   /** Follows redirects. Default `false`: they are answers like others. */
-  readonly redirect?: boolean | HttpRedirectOptions;
+  readonly redirect?: boolean | HttpRedirectOptions | undefined;
   /** Asks for compressed bodies and undoes what the server did. Default `true`. */
-  readonly decompress?: boolean;
+  readonly decompress?: boolean | undefined;
   /** Refuses every address that is not public. For clients whose URLs come from outside. Default `false`. */
-  readonly ssrfGuard?: boolean | SsrfGuardOptions;
+  readonly ssrfGuard?: boolean | SsrfGuardOptions | undefined;
   /** How hosts are resolved. */
-  readonly dns?: HttpDnsOptions;
+  readonly dns?: HttpDnsOptions | undefined;
   /** Speaks HTTP/2: `true` with every https origin that can, or a list of origins; http origins only by the list. Default `false`. */
-  readonly http2?: boolean | readonly (string | URL)[];
+  readonly http2?: boolean | readonly (string | URL)[] | undefined;
   /** Whether identical GETs in flight share one exchange. Default `false`. */
-  readonly coalesce?: boolean;
+  readonly coalesce?: boolean | undefined;
   /** Starts a second try beside a slow first. Default `false`. */
-  readonly hedge?: boolean | HttpHedgeOptions;
+  readonly hedge?: boolean | HttpHedgeOptions | undefined;
   /** For TLS: certificate authorities, client certificate, `rejectUnauthorized`. For this client only. */
-  readonly tls?: HttpTlsOptions;
+  readonly tls?: HttpTlsOptions | undefined;
   /** The trace that a request belongs to; called once a request that names none itself. */
-  readonly traceContext?: () => TraceContext | undefined;
+  readonly traceContext?: (() => TraceContext | undefined) | undefined;
   /** An undici dispatcher to send through in place of connections of our own: a MockAgent, a proxy agent. */
-  readonly dispatcher?: Dispatcher;
-  readonly clock?: Clock;
-  readonly random?: RandomSource;
+  readonly dispatcher?: Dispatcher | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: RandomSource | undefined;
 }
 
 /** The defaults of {@link HttpClientOptions}. */
@@ -149,6 +149,13 @@ export const HTTP_DEFAULTS: {
   maxHeaderBytes: 16 * 1024,
 });
 
+/** {@link HttpDnsOptions}, checked and completed. */
+export interface ResolvedHttpDnsOptions {
+  readonly ttlMs: Milliseconds;
+  readonly maxHosts: number;
+  readonly resolve: ResolveHost;
+}
+
 /** {@link HttpClientOptions}, checked and completed. */
 export interface ResolvedHttpClientOptions {
   readonly baseUrls: readonly URL[];
@@ -170,7 +177,7 @@ export interface ResolvedHttpClientOptions {
   readonly redirect: ResolvedHttpRedirectOptions | undefined;
   readonly decompress: boolean;
   readonly vet: Vet;
-  readonly dns: Required<HttpDnsOptions>;
+  readonly dns: ResolvedHttpDnsOptions;
   /** Keys of origins; `undefined`: every https origin. */
   readonly http2: ReadonlySet<string> | undefined;
   readonly coalesce: boolean;
@@ -262,7 +269,7 @@ function readPart<Part extends object>(name: string, given: unknown): Part | und
   return given as Part;
 }
 
-function readDns(given: HttpDnsOptions | undefined): Required<HttpDnsOptions> {
+function readDns(given: HttpDnsOptions | undefined): ResolvedHttpDnsOptions {
   const read = optionReader(`${OWNER}: option 'dns'`, given);
   const resolved = {
     ttlMs: read.number('ttlMs', 10_000, { min: 0 }),

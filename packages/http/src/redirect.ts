@@ -3,9 +3,9 @@ import { optionReader } from '@hotpath/core';
 /** How redirects are followed. */
 export interface HttpRedirectOptions {
   /** How many in a row. Default 5. */
-  readonly max?: number;
+  readonly max?: number | undefined;
   /** Headers that may go to another origin, besides `accept`, `accept-language`, `content-type` and the trace's. */
-  readonly forwardHeaders?: readonly string[];
+  readonly forwardHeaders?: readonly string[] | undefined;
 }
 
 /** {@link HttpRedirectOptions}, checked and completed. */

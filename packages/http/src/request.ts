@@ -28,48 +28,48 @@ export interface TraceContext {
 /** What a request takes besides method and URL. */
 export interface HttpRequestOptions {
   /** Laid over the client's; names in any case. */
-  readonly headers?: HeaderInput;
+  readonly headers?: HeaderInput | undefined;
   /** Added to the URL's own query. */
-  readonly query?: HttpQuery;
-  readonly body?: HttpBody;
+  readonly query?: HttpQuery | undefined;
+  readonly body?: HttpBody | undefined;
   /** A value to send as JSON, in place of `body`; sets `content-type` unless the headers do. */
   readonly json?: unknown;
   /** Milliseconds for all of it: queue, connecting, every try, the pauses between them, and the body. Default: the client's. */
-  readonly timeoutMs?: Milliseconds;
+  readonly timeoutMs?: Milliseconds | undefined;
   /** Milliseconds for one try, from its sending. Default: the client's. */
-  readonly attemptTimeoutMs?: Milliseconds;
+  readonly attemptTimeoutMs?: Milliseconds | undefined;
   readonly signal?: AbortSignal | undefined;
   /** 0 to 9; where requests wait, the higher goes first. Default 5. */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** Sent as `Idempotency-Key`; makes a POST or PATCH safe to send again. */
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
   /** `false`: one try only; `true`: also where the client has retries off, with their defaults. Default: the client's. */
-  readonly retry?: boolean;
+  readonly retry?: boolean | undefined;
   /** Which statuses are no failure. Default: those below 400. */
-  readonly acceptStatus?: (status: number) => boolean;
+  readonly acceptStatus?: ((status: number) => boolean) | undefined;
   /** Whether identical GETs in flight share one exchange. Default: the client's. */
-  readonly coalesce?: boolean;
+  readonly coalesce?: boolean | undefined;
   /** Whether a second try may start beside a slow first; where the client has it off, with the defaults. Default: the client's. */
-  readonly hedge?: boolean;
+  readonly hedge?: boolean | undefined;
   /** Whether redirects are followed; where the client has it off, with the defaults. Default: the client's. */
-  readonly redirect?: boolean;
+  readonly redirect?: boolean | undefined;
   /** Default: the client's `traceContext()`. */
   readonly trace?: TraceContext | undefined;
   /** The largest body to accept, in bytes, also after decompression. Default: the client's; none for `stream` and `events`. */
-  readonly maxResponseBytes?: number;
+  readonly maxResponseBytes?: number | undefined;
 }
 
 /** Options of the calls that give the body as JSON. */
 export interface HttpJsonOptions<Schema extends StandardSchemaV1 | undefined = StandardSchemaV1 | undefined>
   extends HttpRequestOptions {
   /** Validates the body; the result is what the schema makes of it. Any library that speaks Standard Schema. */
-  readonly schema?: Schema;
+  readonly schema?: Schema | undefined;
 }
 
 /** A request as an object: for `request`, `gather`, `batcher` and `events`. */
 export interface HttpRequest extends HttpRequestOptions {
   /** Default `GET`. */
-  readonly method?: HttpMethod;
+  readonly method?: HttpMethod | undefined;
   /** Absolute and without credentials, or relative to the client's `baseUrl`. */
   readonly url: string | URL;
 }

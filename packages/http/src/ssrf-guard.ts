@@ -6,9 +6,9 @@ import { AddressRefused } from './internal/failure.ts';
 /** What the guard lets through besides public addresses, and what it refuses besides the others. */
 export interface SsrfGuardOptions {
   /** Addresses and networks (`10.1.0.0/16`) that may be connected to although they are not public. */
-  readonly allow?: readonly string[];
+  readonly allow?: readonly string[] | undefined;
   /** Addresses and networks that may not, although they are public. Goes before `allow`. */
-  readonly deny?: readonly string[];
+  readonly deny?: readonly string[] | undefined;
 }
 
 // Everything that IANA's special-purpose registries do not call global, multicast, the transition

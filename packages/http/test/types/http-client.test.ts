@@ -1,6 +1,19 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { expectTypeOf, test } from 'vitest';
-import type { HttpClient, HttpGatherResult, HttpResponse, ServerEvent } from '../../src/index.ts';
+import type {
+  HttpClient,
+  HttpClientOptions,
+  HttpCloseOptions,
+  HttpEventsOptions,
+  HttpGatherResult,
+  HttpHedgeOptions,
+  HttpJsonOptions,
+  HttpRedirectOptions,
+  HttpResponse,
+  HttpRetryOptions,
+  ServerEvent,
+  SsrfGuardOptions,
+} from '../../src/index.ts';
 
 interface Policy {
   readonly id: string;
@@ -36,4 +49,16 @@ test('types', () => {
     await client.get('/', { timeout: 5 });
   };
   expectTypeOf(use).toBeFunction();
+});
+
+test('every option may be undefined, under exactOptionalPropertyTypes too', () => {
+  type Undefined<Options> = { readonly [Name in keyof Options]-?: undefined };
+  expectTypeOf<Undefined<HttpClientOptions>>().toExtend<HttpClientOptions>();
+  expectTypeOf<Undefined<HttpJsonOptions>>().toExtend<HttpJsonOptions>();
+  expectTypeOf<Undefined<HttpEventsOptions>>().toExtend<HttpEventsOptions>();
+  expectTypeOf<Undefined<HttpCloseOptions>>().toExtend<HttpCloseOptions>();
+  expectTypeOf<Undefined<HttpRetryOptions>>().toExtend<HttpRetryOptions>();
+  expectTypeOf<Undefined<HttpHedgeOptions>>().toExtend<HttpHedgeOptions>();
+  expectTypeOf<Undefined<HttpRedirectOptions>>().toExtend<HttpRedirectOptions>();
+  expectTypeOf<Undefined<SsrfGuardOptions>>().toExtend<SsrfGuardOptions>();
 });

@@ -14,6 +14,23 @@ describe('options', () => {
     expect(resolveHttpClientOptions().retry?.statuses).toEqual(new Set([408, 429, 502, 503, 504]));
   });
 
+  it('are absent when they are undefined', () => {
+    const names = Object.keys(resolveHttpClientOptions()).concat([
+      'baseUrl',
+      'governance',
+      'ssrfGuard',
+      'dns',
+      'http2',
+      'coalesce',
+      'tls',
+      'dispatcher',
+      'hedge',
+    ]);
+    const known = names.filter((name) => !['baseUrls', 'governanceHash', 'vet'].includes(name));
+    const given = Object.fromEntries(known.map((name) => [name, undefined]));
+    expect(JSON.stringify(resolveHttpClientOptions(given))).toBe(JSON.stringify(resolveHttpClientOptions()));
+  });
+
   const wrong: [string, HttpClientOptions | Record<string, unknown>, typeof TypeError | typeof RangeError][] =
     [
       ['connections', { connections: 0 }, RangeError],
