@@ -5,7 +5,13 @@ import { benchmarksFolder, discover, type FoundSuite } from './harness/discover.
 import { renderPage, writePage } from './harness/html.ts';
 import { collect, readEarlier } from './harness/latest.ts';
 import { pinToServerCore } from './harness/machine.ts';
-import { processesOf, suiteMs, type Thoroughness } from './harness/plan.ts';
+import {
+  processesOf,
+  QUICK_BUDGET_MS,
+  QUICK_SUITES_PER_CORE,
+  suiteMs,
+  type Thoroughness,
+} from './harness/plan.ts';
 import { formatLeft, type Progress, startProgress } from './harness/progress.ts';
 import { keyOf, SCHEMA, type SuiteResult, writeResults } from './harness/results.ts';
 import { runAgainst } from './harness/run-against.ts';
@@ -14,9 +20,6 @@ import { renderSuite } from './harness/table.ts';
 import { renderVerdict, worstOf } from './harness/verdict.ts';
 
 const USAGE = `pnpm bench [package …] [--suite NAME] [--quick] [--rounds N] [--json FILE] [--against FILE] [--results FOLDER]`;
-
-/** When a quick run begins to leave out who is not ours; what is left then takes seconds. */
-const QUICK_BUDGET_MS = 45_000;
 
 /** As a shell counts: 128 and the number of the signal. */
 const STOPPED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -107,7 +110,7 @@ async function runAll(
   });
   // The longest first, so that none is left over when the others are done.
   if (isQuick) planned.sort((a, b) => b.expectedMs - a.expectedMs);
-  const workers = isQuick ? 2 * availableParallelism() : 1;
+  const workers = isQuick ? QUICK_SUITES_PER_CORE * availableParallelism() : 1;
   const totalMs = planned.reduce((sum, { expectedMs }) => sum + expectedMs, 0);
   const contenders = suites.reduce((sum, { suite }) => sum + Object.keys(suite.contenders).length, 0);
   console.log(

@@ -12,6 +12,12 @@ export interface Thoroughness {
 /** Of a whole run; a test holds all suites together against it. */
 export const FULL_BUDGET_MS = 20 * 60_000;
 
+/** When a quick run begins to leave out who is not ours; what is left then takes seconds. */
+export const QUICK_BUDGET_MS = 45_000;
+
+/** How many suites a quick run measures at once: much of a suite is waiting. */
+export const QUICK_SUITES_PER_CORE = 2;
+
 const ROUNDS = { micro: 5, throughput: 5, scenario: 3, fault: 1 } as const;
 /** Of peers that no goal names: their medians are for the eye. */
 const ROUNDS_BESIDE = { micro: 3, throughput: 3, scenario: 2, fault: 1 } as const;
@@ -60,16 +66,17 @@ export function timingOf(suite: AnySuite, { mode }: Thoroughness): Timing {
       return {
         ...timing,
         warmupMs: isQuick ? 100 : 500,
-        durationMs: isQuick ? 200 : 800,
+        durationMs: isQuick ? 100 : 800,
         outageMs: isQuick ? 500 : (suite.outageMs ?? 4_000),
-        afterMs: isQuick ? 900 : 2_000,
+        afterMs: isQuick ? 600 : 2_000,
       };
   }
 }
 
 /** To start a process and its libraries, to check, to count bytes, and to end. */
 const AROUND_MS = { micro: 350, throughput: 550, scenario: 1_200, fault: 700 } as const;
-const AROUND_QUICK_MS = { micro: 150, throughput: 250, scenario: 500, fault: 300 } as const;
+/** More than alone, for several share the cores, and with nothing compiled in an earlier run. */
+const AROUND_QUICK_MS = { micro: 170, throughput: 550, scenario: 800, fault: 650 } as const;
 
 /** About how long one process of a suite takes, for the time left. */
 export function expectedMs(suite: AnySuite, thoroughness: Thoroughness): number {

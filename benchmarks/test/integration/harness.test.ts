@@ -65,6 +65,12 @@ test('without its server a whole suite has failed', async () => {
   expect(result.goals).toMatchObject([{ status: 'missing' }]);
 });
 
+test('who does not close keeps its figures, but ours has failed', async () => {
+  const result = await run('unclosed');
+  expect(contender(result, 'theirs')).toMatchObject({ status: 'ok', figures: { loads: { median: 1 } } });
+  expect(contender(result, 'ours').error).toContain('it did not close within');
+});
+
 test('wrong results during an outage are a figure of others, and a failure of ours', async () => {
   const result = await run('wrong-in-outage');
   expect(contender(result, 'theirs').figures.wrong?.median).toBeGreaterThan(50);

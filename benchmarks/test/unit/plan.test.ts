@@ -4,6 +4,8 @@ import {
   deadlineMs,
   FULL_BUDGET_MS,
   processesOf,
+  QUICK_BUDGET_MS,
+  QUICK_SUITES_PER_CORE,
   rotate,
   roundsOf,
   suiteMs,
@@ -65,6 +67,12 @@ test('a whole run is planned to take at most twenty minutes', async () => {
   const { all } = await discover([], undefined);
   const totalMs = all.reduce((sum, found) => sum + suiteMs(found.suite, full), 0);
   expect(totalMs).toBeLessThanOrEqual(FULL_BUDGET_MS);
+});
+
+test('a quick run is planned to measure everybody on two cores before it would leave any out', async () => {
+  const { all } = await discover([], undefined);
+  const totalMs = all.reduce((sum, found) => sum + suiteMs(found.suite, { mode: 'quick' }), 0);
+  expect(totalMs / (2 * QUICK_SUITES_PER_CORE)).toBeLessThanOrEqual(QUICK_BUDGET_MS);
 });
 
 test('one that hangs costs a quick run less than its minute', async () => {
