@@ -1,4 +1,5 @@
 import { defineSuite, nodeServer } from '../harness/index.ts';
+import { axiosPolicy, gotPolicy } from './keep-alive-peers.ts';
 import { checkPolicy } from './policy.ts';
 
 export default defineSuite({
@@ -118,33 +119,13 @@ export default defineSuite({
       role: 'peer',
       library: 'got',
       note: 'agent with keep-alive',
-      async setup({ servers: { origin } }) {
-        const { default: got } = await import('got');
-        const { Agent } = await import('node:http');
-        const http = new Agent({ keepAlive: true });
-        const url = `${origin.url}/policies/1`;
-        return {
-          run: () => got(url, { agent: { http } }).json(),
-          check: checkPolicy,
-          close: () => http.destroy(),
-        };
-      },
+      setup: ({ servers: { origin } }) => gotPolicy(origin),
     },
     axios: {
       role: 'peer',
       library: 'axios',
       note: 'agent with keep-alive',
-      async setup({ servers: { origin } }) {
-        const { default: axios } = await import('axios');
-        const { Agent } = await import('node:http');
-        const httpAgent = new Agent({ keepAlive: true });
-        const client = axios.create({ baseURL: origin.url, httpAgent });
-        return {
-          run: async () => (await client.get('/policies/1')).data,
-          check: checkPolicy,
-          close: () => httpAgent.destroy(),
-        };
-      },
+      setup: ({ servers: { origin } }) => axiosPolicy(origin),
     },
     ky: {
       role: 'peer',

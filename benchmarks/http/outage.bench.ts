@@ -1,4 +1,5 @@
 import { defineSuite, nodeServer } from '../harness/index.ts';
+import { axiosPolicy, gotPolicy } from './keep-alive-peers.ts';
 import { checkPolicy } from './policy.ts';
 
 const origin = nodeServer(new URL('origin.ts', import.meta.url));
@@ -30,14 +31,7 @@ export default (['kill', 'freeze'] as const).map((script) =>
         role: 'peer',
         library: 'got',
         note: 'request timeout of one second, keep-alive',
-        async setup({ servers: { origin } }) {
-          const { default: got } = await import('got');
-          const { Agent } = await import('node:http');
-          const http = new Agent({ keepAlive: true });
-          const url = `${origin.url}/policies/1`;
-          const options = { agent: { http }, timeout: { request: 1_000 } };
-          return { run: () => got(url, options).json(), check: checkPolicy, close: () => http.destroy() };
-        },
+        setup: ({ servers: { origin } }) => gotPolicy(origin, { timeoutMs: 1_000 }),
       },
       'global fetch': {
         role: 'peer',
@@ -53,17 +47,7 @@ export default (['kill', 'freeze'] as const).map((script) =>
         role: 'peer',
         library: 'axios',
         note: 'timeout of one second, keep-alive',
-        async setup({ servers: { origin } }) {
-          const { default: axios } = await import('axios');
-          const { Agent } = await import('node:http');
-          const httpAgent = new Agent({ keepAlive: true });
-          const client = axios.create({ baseURL: origin.url, httpAgent, timeout: 1_000 });
-          return {
-            run: async () => (await client.get('/policies/1')).data,
-            check: checkPolicy,
-            close: () => httpAgent.destroy(),
-          };
-        },
+        setup: ({ servers: { origin } }) => axiosPolicy(origin, { timeoutMs: 1_000 }),
       },
       ky: {
         role: 'peer',
