@@ -6,6 +6,7 @@ import type { Load } from './flight.ts';
 import { keyOfString, type LocalKey } from './key-codec.ts';
 import { KeyMemo } from './key-memo.ts';
 import type { ResolvedEntryOptions } from './lifetime.ts';
+import type { Place } from './memory.ts';
 import type { Region } from './region.ts';
 
 interface Settings<Args extends readonly unknown[]> {
@@ -70,17 +71,21 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
   const memo = new KeyMemo(name);
   const isDirect = keyOf === undefined;
 
-  function keyOfOne(value: unknown): LocalKey {
+  function askedOfOne(value: unknown): LocalKey | Place {
     if (typeof value === 'string') return keyOfString(value);
     if (typeof value === 'number') return value === 0 ? 0 : value;
-    return memo.keyOfOne(value);
+    return memo.placeOfOne(value);
+  }
+
+  function askedFor(args: Args): LocalKey | Place {
+    if (keyOf === undefined) return args.length === 1 ? askedOfOne(args[0]) : memo.placeOfMany(args);
+    const part = keyOf(...args);
+    if (!Array.isArray(part)) return askedOfOne(part);
+    return part.length === 1 ? askedOfOne(part[0]) : memo.placeOfMany(part);
   }
 
   function keyFor(args: Args): LocalKey {
-    if (keyOf === undefined) return args.length === 1 ? keyOfOne(args[0]) : memo.keyOfMany(args);
-    const part = keyOf(...args);
-    if (!Array.isArray(part)) return keyOfOne(part);
-    return part.length === 1 ? keyOfOne(part[0]) : memo.keyOfMany(part);
+    return keyAt(askedFor(args));
   }
 
   function load(receiver: unknown, args: Args, key: LocalKey, options?: CallOptions): Promise<Value> {
@@ -97,28 +102,28 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     // biome-ignore lint/complexity/noArguments: its length costs nothing
     const count = arguments.length;
     if (!isDirect || count === 0 || count > 2) return callWith(this, listOf(count, first, second, ...rest));
-    let key: LocalKey;
+    let asked: LocalKey | Place;
     try {
-      key = count === 1 ? keyOfOne(first) : memo.keyOfTwo(first, second);
+      asked = count === 1 ? askedOfOne(first) : memo.placeOfTwo(first, second);
     } catch (error) {
       return Promise.reject(error);
     }
-    const entry = region.hit(key);
+    const entry = region.hit(asked);
     if (entry === undefined)
-      return load(this, (count === 1 ? [first] : [first, second]) as unknown as Args, key);
+      return load(this, (count === 1 ? [first] : [first, second]) as unknown as Args, keyAt(asked));
     counters.l1Hits++;
     return region.promiseOf(entry) as Promise<Value>;
   }
 
   function callWith(receiver: unknown, args: Args): Promise<Value> {
-    let key: LocalKey;
+    let asked: LocalKey | Place;
     try {
-      key = keyFor(args);
+      asked = askedFor(args);
     } catch (error) {
       return Promise.reject(error);
     }
-    const entry = region.hit(key);
-    if (entry === undefined) return load(receiver, args, key);
+    const entry = region.hit(asked);
+    if (entry === undefined) return load(receiver, args, keyAt(asked));
     counters.l1Hits++;
     return region.promiseOf(entry) as Promise<Value>;
   }
@@ -126,10 +131,10 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
   function peek(first?: unknown, second?: unknown, ...rest: unknown[]): Value | undefined {
     // biome-ignore lint/complexity/noArguments: as above
     const count = arguments.length;
-    let key: LocalKey;
-    if (!isDirect || count === 0 || count > 2) key = keyFor(listOf(count, first, second, ...rest));
-    else key = count === 1 ? keyOfOne(first) : memo.keyOfTwo(first, second);
-    const entry = region.hit(key);
+    let asked: LocalKey | Place;
+    if (!isDirect || count === 0 || count > 2) asked = askedFor(listOf(count, first, second, ...rest));
+    else asked = count === 1 ? askedOfOne(first) : memo.placeOfTwo(first, second);
+    const entry = region.hit(asked);
     return entry === undefined ? undefined : (region.valueOf(entry) as Value);
   }
 
@@ -156,6 +161,10 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
       warm: (calls: Iterable<Args>, options = {}) => warmUp(calls, (args) => cached(...args), options),
     }),
   );
+}
+
+function keyAt(asked: LocalKey | Place): LocalKey {
+  return typeof asked === 'object' ? asked.key : asked;
 }
 
 /** The arguments of a call that had `count` of them. */

@@ -1,9 +1,11 @@
 import type { Milliseconds } from '@hotpath/core';
+import type { LocalKey } from './key-codec.ts';
 import type { Proof } from './proof.ts';
 
 /** A value in memory, with all that decides whether it may be served. Times are whole monotonic milliseconds. */
 export class Entry {
   // What a hit reads comes first, so that it lies in one line of the processor's cache.
+  readonly key: LocalKey;
   /** Until then it is served without a further thought: its expiry, or the early refresh drawn for it. */
   freshUntilMs: Milliseconds;
   readonly proof: Proof;
@@ -26,6 +28,7 @@ export class Entry {
   bytes = 0;
 
   constructor(fields: Omit<Entry, 'promise' | 'bytes'>) {
+    this.key = fields.key;
     this.freshUntilMs = fields.freshUntilMs;
     this.proof = fields.proof;
     this.version = fields.version;

@@ -1,4 +1,5 @@
 import { keyOfArguments, type LocalKey } from './key-codec.ts';
+import { Place } from './memory.ts';
 
 /** Stand before and behind the fields of an object among what a memo holds; no argument can equal them. */
 const OBJECT = Symbol('object');
@@ -12,14 +13,13 @@ const PROBES = 4;
 const SAMPLED_CHARACTERS = 16;
 
 /** The arguments that a key was made of, field by field and never by identity, and that key. */
-class Memo {
+class Memo extends Place {
   readonly count: number;
   readonly parts: readonly unknown[];
-  readonly key: LocalKey;
   constructor(count: number, parts: readonly unknown[], key: LocalKey) {
+    super(key);
     this.count = count;
     this.parts = parts;
-    this.key = key;
   }
 }
 
@@ -42,31 +42,31 @@ export class KeyMemo {
   }
 
   /** The key of one object, where that is all that was passed. @throws TypeError as {@link keyOfArguments}. */
-  keyOfOne(first: unknown): LocalKey {
+  placeOfOne(first: unknown): Place {
     const hash = finished(hashOf(first, 1));
     for (let probe = 0; probe < PROBES; probe++) {
       const memo = this.#slots[(hash + probe) & this.#mask];
       if (memo === undefined) break;
-      if (memo.count === 1 && matched(memo.parts, 0, first) > 0) return memo.key;
+      if (memo.count === 1 && matched(memo.parts, 0, first) > 0) return memo;
     }
     return this.#remember([first], hash);
   }
 
   /** As {@link keyOfOne}, of two arguments. */
-  keyOfTwo(first: unknown, second: unknown): LocalKey {
+  placeOfTwo(first: unknown, second: unknown): Place {
     const hash = finished(hashOf(second, hashOf(first, 2)));
     for (let probe = 0; probe < PROBES; probe++) {
       const memo = this.#slots[(hash + probe) & this.#mask];
       if (memo === undefined) break;
       if (memo.count !== 2) continue;
       const at = matched(memo.parts, 0, first);
-      if (at > 0 && matched(memo.parts, at, second) > 0) return memo.key;
+      if (at > 0 && matched(memo.parts, at, second) > 0) return memo;
     }
     return this.#remember([first, second], hash);
   }
 
   /** As {@link keyOfOne}, of any number of arguments. */
-  keyOfMany(args: readonly unknown[]): LocalKey {
+  placeOfMany(args: readonly unknown[]): Place {
     const count = args.length;
     let hash = count;
     for (let index = 0; index < count; index++) hash = hashOf(args[index], hash);
@@ -77,14 +77,14 @@ export class KeyMemo {
       if (memo.count !== count) continue;
       let at = 0;
       for (let index = 0; index < count && at >= 0; index++) at = matched(memo.parts, at, args[index]);
-      if (at >= 0) return memo.key;
+      if (at >= 0) return memo;
     }
     return this.#remember(args, hash);
   }
 
-  #remember(args: readonly unknown[], hash: number): LocalKey {
+  #remember(args: readonly unknown[], hash: number): Place {
     const parts: unknown[] = [];
-    if (!args.every((argument) => take(parts, argument))) return keyOfArguments(args, this.#owner);
+    if (!args.every((argument) => take(parts, argument))) return new Place(keyOfArguments(args, this.#owner));
     // The key is made of what was taken, not of the arguments: a getter may answer differently the next time.
     const key = keyOfArguments(argumentsOf(parts), this.#owner);
     if (this.#taken > this.#mask >> 1 && this.#mask < MOST_SLOTS - 1) this.#grow();
@@ -96,8 +96,9 @@ export class KeyMemo {
       this.#taken++;
       break;
     }
-    this.#slots[slot] = new Memo(args.length, parts, key);
-    return key;
+    const memo = new Memo(args.length, parts, key);
+    this.#slots[slot] = memo;
+    return memo;
   }
 
   /** What was remembered is forgotten: it fills again by itself. */

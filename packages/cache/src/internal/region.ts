@@ -1,6 +1,5 @@
 import type { Milliseconds } from '@hotpath/core';
 import { RejectedError } from '@hotpath/core';
-import { LRUCache } from 'lru-cache';
 import type { CallOptions } from '../types.ts';
 import { type CacheCore, closedError } from './cache-core.ts';
 import { Entry } from './entry.ts';
@@ -11,6 +10,7 @@ import { type LocalKey, readableKey, sharedKey } from './key-codec.ts';
 import { drawEarlyRefreshMs, type Lifetime } from './lifetime.ts';
 import { type FoundValue, Lookup } from './lookup.ts';
 import type { Marks } from './marks.ts';
+import { Memory, type Place } from './memory.ts';
 import { Proof } from './proof.ts';
 import { TurnoverMap } from './turnover-map.ts';
 import { estimateBytes } from './value-size.ts';
@@ -27,8 +27,6 @@ export type Verdict = 'fresh' | 'early' | 'stale' | 'grace' | 'unproven' | 'dead
 
 /** An entry, its key, its node in the list and its array slots, measured with a heap snapshot. */
 const ENTRY_OVERHEAD_BYTES = 260;
-/** Given to each look-up, which would make an object of its own otherwise. */
-const GET: { status: LRUCache.Status<unknown, unknown> | undefined } = { status: undefined };
 /** Where there is no Redis, nobody else can invalidate anything. */
 const ALWAYS = new Proof(Number.POSITIVE_INFINITY);
 const NO_TAGS: readonly string[] = Object.freeze([]);
@@ -40,7 +38,7 @@ export class Region {
   readonly prefix: string;
   /** What its keys start with for {@link readableKey}. */
   readonly readablePrefix: string;
-  readonly #l1: LRUCache<LocalKey, Entry> | undefined;
+  readonly #l1: Memory | undefined;
   readonly #marks: Marks;
   readonly #hotClock: HotClock;
   readonly #copy: ResolvedL1Options['copy'];
@@ -56,12 +54,10 @@ export class Region {
     this.#copy = l1.copy;
     this.#countsBytes = l1.maxBytes !== Number.POSITIVE_INFINITY;
     if (l1.maxEntries === 0) return;
-    this.#l1 = new LRUCache<LocalKey, Entry>({
-      max: l1.maxEntries,
-      ...(this.#countsBytes && { maxSize: l1.maxBytes, sizeCalculation: (entry: Entry) => entry.bytes }),
-      dispose: (_entry: Entry, _key: LocalKey, reason: string) => {
-        if (reason === 'evict') core.counters.l1Evictions++;
-      },
+    this.#l1 = new Memory({
+      maxEntries: l1.maxEntries,
+      maxBytes: l1.maxBytes,
+      onEviction: () => core.counters.l1Evictions++,
     });
   }
 
@@ -70,19 +66,18 @@ export class Region {
   }
 
   get bytes(): number {
-    return this.#l1?.calculatedSize ?? 0;
+    return this.#l1?.bytes ?? 0;
   }
 
   /** The entry when it may be served as it is. This is the hot path. */
-  hit(key: LocalKey): Entry | undefined {
-    const entry = this.#l1?.get(key, GET as never);
-    if (GET.status !== undefined) GET.status = undefined;
+  hit(asked: LocalKey | Place): Entry | undefined {
+    const entry = typeof asked === 'object' ? this.#l1?.getAt(asked) : this.#l1?.get(asked);
     if (entry === undefined) return undefined;
     const now = this.#hotClock.now();
     if (now < entry.freshUntilMs && now < entry.proof.untilMs && entry.version === this.#marks.version) {
       return entry;
     }
-    return this.judge(key, entry) === 'fresh' ? entry : undefined;
+    return this.judge(entry.key, entry) === 'fresh' ? entry : undefined;
   }
 
   /** The value of an entry as a promise; shared by all readers where the value may be. */
@@ -231,6 +226,7 @@ export class Region {
     const expiresMs = now + lifetime.freshMs - ageMs;
     const earlyMs = drawEarlyRefreshMs(lifetime.loadMs, beta, core.random);
     const entry = new Entry({
+      key,
       value,
       freshUntilMs: Math.floor(expiresMs - Math.min(earlyMs, lifetime.freshMs / 2)),
       expiresMs: Math.floor(expiresMs),
@@ -247,7 +243,7 @@ export class Region {
       const keyBytes = typeof key === 'string' ? key.length : 0;
       entry.bytes = ENTRY_OVERHEAD_BYTES + keyBytes + (valueBytes ?? estimateBytes(value));
     }
-    if (entry.graceUntilMs > now || entry.staleUntilMs > now) l1.set(key, entry);
+    if (entry.graceUntilMs > now || entry.staleUntilMs > now) l1.set(entry);
     else l1.delete(key);
     return entry;
   }

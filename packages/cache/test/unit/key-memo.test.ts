@@ -20,8 +20,8 @@ const calls = fc.array(fc.array(argument, { maxLength: 4 }), { maxLength: 60 });
 
 /** The key of a call, through the way that its number of arguments takes. */
 function keyOf(memo: KeyMemo, args: readonly unknown[]): unknown {
-  if (args.length === 1) return memo.keyOfOne(args[0]);
-  return args.length === 2 ? memo.keyOfTwo(args[0], args[1]) : memo.keyOfMany(args);
+  if (args.length === 1) return memo.placeOfOne(args[0]).key;
+  return args.length === 2 ? memo.placeOfTwo(args[0], args[1]).key : memo.placeOfMany(args).key;
 }
 
 test('a remembered key is the one that encoding the arguments again would give', () => {
@@ -47,7 +47,7 @@ test('calls that differ in one name, one field more or one argument more keep ke
   for (let round = 0; round < 40; round++) {
     const memo = new KeyMemo('f');
     // Another filling each time, so that other calls lie next to each other.
-    for (let id = 0; id < round * 3; id++) memo.keyOfTwo(id, round);
+    for (let id = 0; id < round * 3; id++) memo.placeOfTwo(id, round);
     for (const call of [...args, ...args]) expect(keyOf(memo, call)).toBe(keyOfArguments(call, 'f'));
   }
 });
@@ -57,7 +57,7 @@ test('more calls than a memo holds still get their own keys', () => {
   const keys = new Set<unknown>();
   const count = 40_000;
   for (let round = 0; round < 2; round++) {
-    for (let id = 0; id < count; id++) keys.add(memo.keyOfTwo(id, { page: id % 7 }));
+    for (let id = 0; id < count; id++) keys.add(memo.placeOfTwo(id, { page: id % 7 }).key);
   }
   expect(keys.size).toBe(count);
 });
@@ -65,11 +65,11 @@ test('more calls than a memo holds still get their own keys', () => {
 test('an argument that was changed after the call is another key', () => {
   const memo = new KeyMemo('f');
   const query = { page: 1, by: 'name' };
-  const first = memo.keyOfTwo(1, query);
+  const first = memo.placeOfTwo(1, query).key;
   query.page = 2;
-  expect(memo.keyOfTwo(1, query)).toBe(keyOfArguments([1, { page: 2, by: 'name' }], 'f'));
-  expect(memo.keyOfTwo(1, { by: 'name', page: 1 })).toBe(first);
-  expect(memo.keyOfTwo(1, { page: 1, by: 'name' })).toBe(first);
+  expect(memo.placeOfTwo(1, query).key).toBe(keyOfArguments([1, { page: 2, by: 'name' }], 'f'));
+  expect(memo.placeOfTwo(1, { by: 'name', page: 1 }).key).toBe(first);
+  expect(memo.placeOfTwo(1, { page: 1, by: 'name' }).key).toBe(first);
 });
 
 test('a getter that answers differently each time never ties one key to two arguments', () => {
@@ -80,21 +80,21 @@ test('a getter that answers differently each time never ties one key to two argu
       return reads++;
     },
   };
-  for (let call = 0; call < 20; call++) memo.keyOfTwo('x', shifty);
+  for (let call = 0; call < 20; call++) memo.placeOfTwo('x', shifty);
   for (let page = 0; page < 80; page++) {
-    expect(memo.keyOfTwo('x', { page })).toBe(keyOfArguments(['x', { page }], 'f'));
+    expect(memo.placeOfTwo('x', { page }).key).toBe(keyOfArguments(['x', { page }], 'f'));
   }
 });
 
 test('a getter that changes while its key is made does not lend that key to others', () => {
   const memo = new KeyMemo('f');
   const answers = [1, 1, 2];
-  memo.keyOfTwo('x', {
+  memo.placeOfTwo('x', {
     get page(): number {
       return answers.shift() ?? 3;
     },
   });
-  expect(memo.keyOfTwo('x', { page: 1 })).toBe(keyOfArguments(['x', { page: 1 }], 'f'));
+  expect(memo.placeOfTwo('x', { page: 1 }).key).toBe(keyOfArguments(['x', { page: 1 }], 'f'));
 });
 
 test('an instance of a class is refused, also where a plain object with its fields is remembered', () => {
@@ -102,9 +102,9 @@ test('an instance of a class is refused, also where a plain object with its fiel
     page = 1;
   }
   const memo = new KeyMemo('find');
-  memo.keyOfTwo(1, { page: 1 });
-  memo.keyOfOne({ page: 1 });
-  expect(() => memo.keyOfTwo(1, new Query())).toThrow(/find: argument 2 holds an instance of Query/);
-  expect(() => memo.keyOfOne(new Query())).toThrow(/find: argument 1 holds an instance of Query/);
-  expect(() => memo.keyOfMany([1, 2, () => {}])).toThrow(/find: argument 3 holds a function/);
+  memo.placeOfTwo(1, { page: 1 });
+  memo.placeOfOne({ page: 1 });
+  expect(() => memo.placeOfTwo(1, new Query())).toThrow(/find: argument 2 holds an instance of Query/);
+  expect(() => memo.placeOfOne(new Query())).toThrow(/find: argument 1 holds an instance of Query/);
+  expect(() => memo.placeOfMany([1, 2, () => {}])).toThrow(/find: argument 3 holds a function/);
 });
