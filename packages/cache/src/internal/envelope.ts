@@ -7,12 +7,12 @@ import type { Lifetime } from './lifetime.ts';
 /*
  * What is written to Redis behind the scripts' head:
  *   0 byte    version (high four bits), compression (two), format (two)
- *   1 uint32  CRC-32 of all that follows
+ *   1 uint32  CRC-32 of all that follows, begun with the header byte and a hash of the key that it is stored under
  *   5 doubles how long the value is fresh (the scripts read this one too), stale, in its grace; how long its load took
  *  37 uint16  bytes of tags
  *  39 tags, each with a NUL behind it, then the value
  */
-const VERSION = 1;
+const VERSION = 2;
 const LIFETIME_OFFSET = 5;
 const TAGS_OFFSET = 37;
 const FIXED_BYTES = 39;
@@ -44,8 +44,8 @@ export class Envelopes {
     this.#compressFromBytes = compressFromBytes;
   }
 
-  /** @throws Error when the value, or its tags, can't be encoded. */
-  seal(value: unknown, tags: readonly string[], lifetime: Lifetime): Buffer {
+  /** Seals a value for the key of Redis that it goes to. @throws Error when the value, or its tags, can't be encoded. */
+  seal(key: string, value: unknown, tags: readonly string[], lifetime: Lifetime): Buffer {
     let [format, payload] = this.#encode(value);
     let compression = 0;
     if (payload.byteLength >= this.#compressFromBytes) {
@@ -71,17 +71,19 @@ export class Envelopes {
     sealed.writeUInt16LE(tagBytes, TAGS_OFFSET);
     sealed.write(tagText, FIXED_BYTES);
     sealed.set(payload, FIXED_BYTES + tagBytes);
-    sealed.writeUInt32LE(crc32(sealed.subarray(LIFETIME_OFFSET), sealed[0]), 1);
+    sealed.writeUInt32LE(crc32(sealed.subarray(LIFETIME_OFFSET), seedOf(key, sealed[0])), 1);
     return sealed;
   }
 
-  /** @throws Error when the bytes are not a whole envelope of a known version. */
-  open(bytes: Buffer, offset: number): Opened {
+  /** @throws Error when the bytes are not a whole envelope of a known version, or not one that was sealed for this key. */
+  open(key: string, bytes: Buffer, offset: number): Opened {
     const header = bytes[offset] ?? 0;
     if (header >> 4 !== VERSION) throw new Error('unknown version');
     const body = offset + LIFETIME_OFFSET;
     if (bytes.byteLength < offset + FIXED_BYTES) throw new Error('cut short');
-    if (bytes.readUInt32LE(offset + 1) !== crc32(bytes.subarray(body), header)) throw new Error('checksum');
+    if (bytes.readUInt32LE(offset + 1) !== crc32(bytes.subarray(body), seedOf(key, header))) {
+      throw new Error('checksum');
+    }
     const tagBytes = bytes.readUInt16LE(offset + TAGS_OFFSET);
     const tagStart = offset + FIXED_BYTES;
     const tags =
@@ -120,4 +122,13 @@ export class Envelopes {
         return this.#codec.decode(payload);
     }
   }
+}
+
+/** What a checksum begins with: another key's value, whole as it may be, does not pass. Source of the hash: FNV-1a. */
+function seedOf(key: string, header: number): number {
+  let hash = 0x811c9dc5 ^ header;
+  for (let index = 0; index < key.length; index++) {
+    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 0;
 }

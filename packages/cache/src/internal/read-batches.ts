@@ -32,11 +32,14 @@ interface ReadBatchesOptions {
 
 class Batch {
   readonly readers: readonly SharedReader[];
+  /** Where in Redis they read. */
+  readonly keys: readonly string[];
   readonly token: string;
   readonly headAtSend: number;
   isReleased = false;
-  constructor(readers: readonly SharedReader[], token: string, headAtSend: number) {
+  constructor(readers: readonly SharedReader[], keys: readonly string[], token: string, headAtSend: number) {
     this.readers = readers;
+    this.keys = keys;
     this.token = token;
     this.headAtSend = headAtSend;
   }
@@ -94,12 +97,12 @@ export class ReadBatches {
 
   #send(shard: Shard, readers: readonly SharedReader[], withLeases: boolean): void {
     const { link } = shard;
-    const batch = new Batch(readers, withLeases ? this.#nextToken() : '', shard.mirror.head);
+    const keys = readers.map((reader) => shard.root + reader.sharedKey);
+    const batch = new Batch(readers, keys, withLeases ? this.#nextToken() : '', shard.mirror.head);
     if (link === undefined || !link.isReadable) {
       this.#release(shard, batch);
       return;
     }
-    const keys = readers.map((reader) => shard.root + reader.sharedKey);
     const { firstLeaseMs } = this.#options.leases;
     let reply: Promise<unknown>;
     if (withLeases) {
@@ -168,7 +171,7 @@ export class ReadBatches {
 
   #handOut(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
     const { serverTime } = this.#options;
-    const { readers } = batch;
+    const { keys, readers } = batch;
     this.#underWay.get(shard)?.delete(batch);
     batch.isReleased = true;
     if (values.length > readers.length + 1) serverTime.learn(Number(values[readers.length + 1]));
@@ -180,7 +183,7 @@ export class ReadBatches {
       if (value instanceof Buffer) {
         if (value.byteLength === HEAD_BYTES)
           reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
-        else this.#open(shard, reader, value, nowMs);
+        else this.#open(shard, reader, keys[index] as string, value, nowMs);
       } else if (value === GRANTED) this.#grant(shard, reader, batch.token);
       else if (value === LEASED) reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
       else if (value === null && reader.wantsLease) retried.push(reader);
@@ -195,11 +198,11 @@ export class ReadBatches {
     reader.onShared('granted', undefined, token);
   }
 
-  #open(shard: Shard, reader: SharedReader, bytes: Buffer, nowMs: Milliseconds): void {
+  #open(shard: Shard, reader: SharedReader, key: string, bytes: Buffer, nowMs: Milliseconds): void {
     const { counters, envelopes, namespace } = this.#options;
     let opened: Opened;
     try {
-      opened = envelopes.open(bytes, HEAD_BYTES);
+      opened = envelopes.open(key, bytes, HEAD_BYTES);
     } catch (error) {
       counters.corrupt++;
       if (events.corruptEntry.hasSubscribers) {
@@ -234,11 +237,12 @@ export class ReadBatches {
       reader.onShared('away', undefined, '');
       return;
     }
-    const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
+    const keys = [shard.root + reader.sharedKey];
+    const batch = new Batch([reader], keys, this.#nextToken(), shard.mirror.head);
     const underWay = this.#underWay.get(shard);
     underWay?.set(batch, batch);
     const args = [batch.token, this.#options.leases.firstLeaseMs, ...terms];
-    shard.run(link, scripts.acquire, [shard.root + reader.sharedKey], args).then(
+    shard.run(link, scripts.acquire, keys, args).then(
       (answer) => {
         if (batch.isReleased) {
           this.#giveBack(shard, batch, [null, answer as number]);

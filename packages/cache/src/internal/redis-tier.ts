@@ -192,7 +192,7 @@ export class RedisTier implements SharedTier {
   async fill(write: SharedWrite, lease: string): Promise<boolean> {
     const shard = this.#shardOf(write.sharedKey);
     this.#leases.forget(write.sharedKey, lease);
-    const sealed = this.#seal(write);
+    const sealed = this.#seal(shard, write);
     if (sealed === undefined || !shard.isReadable) {
       this.#leases.end(shard, write.sharedKey, lease);
       return true;
@@ -213,9 +213,9 @@ export class RedisTier implements SharedTier {
     this.#leases.end(this.#shardOf(sharedKey), sharedKey, lease);
   }
 
-  #seal(write: SharedWrite): Buffer | undefined {
+  #seal(shard: Shard, { lifetime, sharedKey, tags, value }: SharedWrite): Buffer | undefined {
     try {
-      return this.#envelopes.seal(write.value, write.tags, write.lifetime);
+      return this.#envelopes.seal(shard.root + sharedKey, value, tags, lifetime);
     } catch {
       this.#counters.l2Errors++;
       return undefined;
@@ -228,7 +228,7 @@ export class RedisTier implements SharedTier {
       const shard = this.#shardOf(write.sharedKey);
       const group = groups.get(shard) ?? { keys: [], values: [], unsealed: [] };
       groups.set(shard, group);
-      const sealed = this.#seal(write);
+      const sealed = this.#seal(shard, write);
       if (sealed === undefined) group.unsealed.push(write.sharedKey);
       else {
         group.keys.push(write.sharedKey);

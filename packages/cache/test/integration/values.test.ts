@@ -10,6 +10,7 @@ import {
   createCache,
   type ValueCodec,
 } from '../../src/index.ts';
+import { HEAD_BYTES } from '../../src/internal/scripts.ts';
 import { until } from '../fixtures/fleet.ts';
 
 let server: RedisServer;
@@ -142,6 +143,45 @@ test('what can not be read is a miss, is counted, is told, and is replaced', asy
   } finally {
     unsubscribe('hotpath:cache:corrupt-entry', listen);
   }
+});
+
+for (const [way, reads] of [
+  ['the script that gives leases', 2],
+  ['an MGET', 40],
+] as const) {
+  test(`whole values that lie under each other's keys are misses for ${way}, and never handed out`, async () => {
+    const shared = namespace();
+    const writer = await open({ namespace: shared });
+    const ids = Array.from({ length: reads }, (_, id) => `id ${id}`);
+    await writer.setMany(ids.map((id) => [id, { id }]));
+    const keys = await valueKeys();
+    expect(keys).toHaveLength(reads);
+    const values = (await raw.mgetBuffer(keys)) as Buffer[];
+    // Each goes one key further, as the replies on a connection would that had lost one.
+    for (const [index, key] of keys.entries()) await raw.set(key, values.at(index - 1) as Buffer);
+    const reader = await open({ namespace: shared });
+    expect(await reader.getMany(ids)).toEqual(ids.map(() => undefined));
+    expect(reader.stats().l2).toMatchObject({ corrupt: reads, hits: 0 });
+    const loaded = await Promise.all(ids.map((id) => reader.getOrSet(id, () => ({ id }))));
+    expect(loaded).toEqual(ids.map((id) => ({ id })));
+    expect(reader.stats()).toMatchObject({ state: 'up', loads: reads });
+  });
+}
+
+test('an entry of another version is a miss, is counted, and is replaced', async () => {
+  const shared = namespace();
+  const writer = await open({ namespace: shared });
+  await writer.set('a', 'new');
+  const [key] = (await valueKeys()) as [string];
+  const entry = (await raw.getBuffer(key)) as Buffer;
+  const former = Buffer.from(entry);
+  former[HEAD_BYTES] = (entry[HEAD_BYTES] as number) - 16;
+  await raw.set(key, former);
+  const reader = await open({ namespace: shared });
+  expect(await reader.get('a')).toBeUndefined();
+  expect(await reader.getOrSet('a', () => 'loaded')).toBe('loaded');
+  expect(reader.stats().l2).toMatchObject({ corrupt: 2, hits: 0 });
+  await until(async () => (await raw.getBuffer(key))?.[HEAD_BYTES] === entry[HEAD_BYTES]);
 });
 
 test("another codec's entry is a miss, not an error", async () => {

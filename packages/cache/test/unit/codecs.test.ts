@@ -22,7 +22,7 @@ test('a value comes out of its envelope as it went in, in every codec, with its 
           anything,
           fc.array(fc.stringMatching(/^[a-zä]{1,9}$/), { maxLength: 3 }),
           (value, tags) => {
-            const opened = envelopes.open(envelopes.seal(value, tags, lifetime), 0);
+            const opened = envelopes.open('key', envelopes.seal('key', value, tags, lifetime), 0);
             expect(opened.value).toEqual(value);
             expect(opened.tags).toEqual(tags);
             expect(opened.lifetime).toEqual(lifetime);
@@ -36,14 +36,26 @@ test('a value comes out of its envelope as it went in, in every codec, with its 
 
 test('one changed byte, or one that is missing, is never another value', () => {
   const envelopes = new Envelopes('json', Number.POSITIVE_INFINITY);
-  const sealed = envelopes.seal({ id: 1, name: 'policy' }, ['tag'], lifetime);
+  const sealed = envelopes.seal('key', { id: 1, name: 'policy' }, ['tag'], lifetime);
   for (let index = 0; index < sealed.length; index++) {
     for (const bit of [1, 16, 128]) {
       const damaged = Buffer.from(sealed);
       damaged[index] = (damaged[index] as number) ^ bit;
-      expect(() => envelopes.open(damaged, 0)).toThrow();
+      expect(() => envelopes.open('key', damaged, 0)).toThrow();
     }
-    expect(() => envelopes.open(sealed.subarray(0, index), 0)).toThrow();
+    expect(() => envelopes.open('key', sealed.subarray(0, index), 0)).toThrow();
+  }
+});
+
+test('an envelope opens for no other key than the one it was sealed for, however alike', () => {
+  const envelopes = new Envelopes('json', Number.POSITIVE_INFINITY);
+  const keys = ['{a}k:s1', '{a}k:n1', '{b}k:s1', '{a}k:s1 ', '{a}k:sEz', '{a}k:sFY', '', '{a}k:sä'];
+  for (const key of keys) {
+    const sealed = envelopes.seal(key, 'value', [], lifetime);
+    for (const other of keys) {
+      if (other === key) expect(envelopes.open(other, sealed, 0).value).toBe('value');
+      else expect(() => envelopes.open(other, sealed, 0)).toThrow('checksum');
+    }
   }
 });
 
