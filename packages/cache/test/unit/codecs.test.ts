@@ -71,6 +71,12 @@ test('a local key comes back from its shared form', () => {
   );
 });
 
+test('properties named by symbols are no part of a key', () => {
+  const marked = { page: 1, [Symbol('trace')]: 'abc' };
+  expect(keyOfArguments([1, marked], 'f')).toBe(keyOfArguments([1, { page: 1 }], 'f'));
+  expect(() => keyOfArguments([Symbol('id')], 'find')).toThrow(/find: argument 1 holds/);
+});
+
 test('different JSON arguments have different keys', () => {
   fc.assert(
     fc.property(fc.array(fc.jsonValue()), fc.array(fc.jsonValue()), (a, b) => {
