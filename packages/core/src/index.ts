@@ -53,3 +53,4 @@ export {
 } from './single-flight.ts';
 export { type EventChannel, eventChannel } from './telemetry.ts';
 export { createTimerWheel, type TimerWheel, type TimerWheelOptions, WheelTimer } from './timer-wheel.ts';
+export { TurnoverMap } from './turnover-map.ts';

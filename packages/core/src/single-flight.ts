@@ -1,6 +1,7 @@
 import { AbortedError, RejectedError } from './errors.ts';
 import { checkSignal } from './internal/wait-arguments.ts';
 import { optionReader } from './options.ts';
+import { TurnoverMap } from './turnover-map.ts';
 
 /** What the work of a flight is given. */
 export interface FlightContext {
@@ -88,7 +89,7 @@ export function singleFlight<Key, Value>(options: SingleFlightOptions = {}): Sin
   const read = optionReader('singleFlight', options);
   const maxKeys = read.integer('maxKeys', 100_000, { min: 1 });
   read.end();
-  const flights = new Map<Key, Flight<Value>>();
+  const flights = new TurnoverMap<Key, Flight<Value>>();
 
   function start(
     key: Key,

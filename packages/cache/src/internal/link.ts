@@ -1,9 +1,8 @@
-import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
+import { type Clock, type Milliseconds, type TimerHandle, TurnoverMap } from '@hotpath/core';
 import { type CircuitBreaker, circuitBreaker, exponentialBackoff } from '@hotpath/resilience';
 import type { RedisClient, RedisConnection } from '../redis-port.ts';
 import type { Counters } from './counters.ts';
 import { type Script, scripts } from './scripts.ts';
-import { TurnoverMap } from './turnover-map.ts';
 
 export type Argument = string | number | Buffer;
 

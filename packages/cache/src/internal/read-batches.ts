@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock, Milliseconds } from '@hotpath/core';
+import { type Clock, type Milliseconds, TurnoverMap } from '@hotpath/core';
 import { events } from '../events.ts';
 import type { Counters } from './counters.ts';
 import type { Envelopes, Opened } from './envelope.ts';
@@ -7,7 +7,6 @@ import type { Leases } from './leases.ts';
 import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
 import type { ServerTime, Shard } from './shard.ts';
 import type { SharedReader } from './tier.ts';
-import { TurnoverMap } from './turnover-map.ts';
 
 /** Up to this many reads of a turn go through a script that gives leases with the answer; more go as an MGET, which is cheaper for Redis. */
 const SCRIPT_READS = 16;

@@ -1,5 +1,5 @@
 import type { Milliseconds } from '@hotpath/core';
-import { RejectedError } from '@hotpath/core';
+import { RejectedError, TurnoverMap } from '@hotpath/core';
 import type { CallOptions } from '../types.ts';
 import { type CacheCore, closedError } from './cache-core.ts';
 import { Entry } from './entry.ts';
@@ -12,7 +12,6 @@ import { type FoundValue, Lookup } from './lookup.ts';
 import type { Marks } from './marks.ts';
 import { Memory, type Place } from './memory.ts';
 import { Proof } from './proof.ts';
-import { TurnoverMap } from './turnover-map.ts';
 import { estimateBytes } from './value-size.ts';
 
 /** {@link L1Options} with every default in place. */

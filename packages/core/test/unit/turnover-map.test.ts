@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { TurnoverMap } from '../../src/internal/turnover-map.ts';
+import { TurnoverMap } from '../../src/index.ts';
 
 test('a map for what comes and goes holds what a Map would, however often it is made anew', () => {
   const step = fc.record({
