@@ -27,6 +27,7 @@ const steps: [name: string, step: () => Promise<string | undefined>][] = [
     'imports and syntax of the sources',
     () => run(process.execPath, [join(root, 'scripts/check-imports.ts')]),
   ],
+  ['optional options', () => run(process.execPath, [join(root, 'scripts/check-options.ts')])],
   ['workflows', () => run(process.execPath, [join(root, 'scripts/release/workflows.ts')])],
   ['licences of dependencies', () => run(process.execPath, [join(root, 'scripts/release/licences.ts')])],
   ['packed size and dependencies', () => run(process.execPath, [join(root, 'scripts/release/budget.ts')])],

@@ -12,7 +12,7 @@ interface SessionOptions {
   readonly timeoutMs?: Milliseconds | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Whether more than one statement in the text is refused. Default: only where there are values. */
-  readonly isOne?: boolean;
+  readonly isOne?: boolean | undefined;
 }
 
 /** One session of its own, outside any pool: for what belongs to a session, or must not be shared. */

@@ -1,4 +1,4 @@
-import { describe, type Milliseconds, optionReader } from '@hotpath/core';
+import { describe, type Milliseconds, optionReader, type ResolvedOptions } from '@hotpath/core';
 import type pg from 'pg';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool/pool-options.ts';
 
@@ -50,13 +50,11 @@ export interface NPlusOneOptions {
   readonly windowMs?: Milliseconds | undefined;
 }
 
-type Given<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
-
-export type ResolvedNPlusOneOptions = Given<NPlusOneOptions>;
+export type ResolvedNPlusOneOptions = ResolvedOptions<NPlusOneOptions>;
 
 export interface ResolvedPostgresOptions
   extends Omit<
-    Given<PostgresOptions>,
+    ResolvedOptions<PostgresOptions>,
     'pool' | 'pooler' | 'connectionString' | 'directConnectionString' | 'client' | 'detectNPlusOne'
   > {
   readonly connectionString: string | undefined;

@@ -3,6 +3,7 @@ import {
   type Milliseconds,
   optionReader,
   type RandomSource,
+  type ResolvedOptions,
   systemClock,
   systemRandom,
 } from '@hotpath/core';
@@ -43,9 +44,7 @@ export interface PoolOptions {
   readonly random?: RandomSource | undefined;
 }
 
-export type ResolvedPoolOptions = {
-  readonly [Name in keyof PoolOptions]-?: Exclude<PoolOptions[Name], undefined>;
-};
+export type ResolvedPoolOptions = ResolvedOptions<PoolOptions>;
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
