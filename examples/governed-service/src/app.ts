@@ -25,6 +25,8 @@ export interface AppParts {
 const MOST_BODY_BYTES = 2 * 1024 * 1024;
 /** A request that has not arrived whole by then is given up. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** … and is noticed so much later at most. */
+const CHECK_INTERVAL_MS = 2_000;
 
 /**
  * Makes the HTTP application; listens to nothing yet.
@@ -35,6 +37,8 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: MOST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // Node exchanges the two times where the head is given the longer one, as by default.
+    http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: CHECK_INTERVAL_MS },
     // At the end, what has been asked is answered; only idle connections are closed.
     forceCloseConnections: 'idle',
     return503OnClosing: false,

@@ -20,14 +20,20 @@ afterAll(async () => {
 const HASH_LINE = `X-Constitutional-Hash: ${HASH}\r\n`;
 
 /** Sends bytes as they are, and what `more` sends; resolves with all that comes until the service closes the connection. */
-function exchange(text: string, more: (socket: Socket) => unknown = () => {}): Promise<string> {
+function exchange(
+  text: string,
+  more: (socket: Socket) => unknown = () => {},
+  patienceMs = 10_000,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const socket = connect(Number(new URL(service.url).port), '127.0.0.1', () => {
       socket.write(text);
       more(socket);
     });
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`nothing came any more after: ${received}`)));
+    socket.setTimeout(patienceMs, () =>
+      socket.destroy(new Error(`nothing came any more after: ${received}`)),
+    );
     socket.on('data', (chunk) => {
       received += chunk;
     });
@@ -250,6 +256,17 @@ it('a subject can not lead to another evidence endpoint', async () => {
       false,
     ]);
   }
+});
+
+it('a request that does not arrive whole within 30 s is answered with 408, be it the head or the body that is missing', async () => {
+  const head = `POST /v1/decisions HTTP/1.1\r\nHost: x\r\n${HASH_LINE}Content-Type: application/json\r\n`;
+  const startedMs = performance.now();
+  const answers = await Promise.all(
+    [head, `${head}Content-Length: 100\r\n\r\n{"pol`].map((text) => exchange(text, () => {}, 45_000)),
+  );
+  for (const answer of answers) expect(answer).toMatch(/^HTTP\/1.1 408 .*REQUEST_TIMEOUT/s);
+  // The service looks every 2 s, and the machine may be busy.
+  expect(performance.now() - startedMs).toBeLessThan(40_000);
 });
 
 it('clients that leave in the middle do no harm', async () => {
