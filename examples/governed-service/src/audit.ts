@@ -3,8 +3,12 @@ import type { Postgres } from '@hotpath/postgres';
 import type { Decision } from './decisions.ts';
 import type { Database } from './schema.ts';
 
+/** `down`: the latest decision could not be written to the log. */
+export type AuditState = 'up' | 'down';
+
 /** Where every decision leaves its trace. */
 export interface AuditTrail {
+  readonly state: AuditState;
   /** Resolves when the trace is durable: a row to query, and an entry that can't be changed unnoticed. */
   record(decision: Decision): Promise<void>;
 }
@@ -14,7 +18,11 @@ export function createAuditTrail(
   log: AuditLog,
   constitutionalHash: string,
 ): AuditTrail {
+  let state: AuditState = 'up';
   return {
+    get state() {
+      return state;
+    },
     record: async (decision) => {
       const { id, policyId, action, subject, outcome } = decision;
       const { policyId: _, ...details } = decision;
@@ -27,12 +35,18 @@ export function createAuditTrail(
           details: JSON.stringify({ ...details, constitutionalHash }),
         })
         .execute();
-      await log.commit({
-        who: subject,
-        what: `${action} under policy ${policyId}`,
-        decision: outcome,
-        details: { id },
-      });
+      try {
+        await log.commit({
+          who: subject,
+          what: `${action} under policy ${policyId}`,
+          decision: outcome,
+          details: { id },
+        });
+        state = 'up';
+      } catch (error) {
+        state = 'down';
+        throw error;
+      }
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { CacheState } from '@hotpath/cache';
 import { singleFlight } from '@hotpath/core';
 import type { Postgres } from '@hotpath/postgres';
+import type { AuditState, AuditTrail } from './audit.ts';
 import type { Caches } from './caches.ts';
 import type { EvidenceSource } from './evidence.ts';
 import type { Database } from './schema.ts';
@@ -14,6 +15,7 @@ export interface Health {
   readonly postgres: { readonly status: 'up' | 'down'; readonly prepared: boolean };
   readonly cache: { readonly hot: CacheState; readonly queries: CacheState };
   readonly circuits: Readonly<Record<string, string>>;
+  readonly audit: { readonly status: AuditState };
 }
 
 const PROBE_TIMEOUT_MS = 1_000;
@@ -25,6 +27,7 @@ export function createHealthCheck(parts: {
   readonly db: Postgres<Database>;
   readonly caches: Caches;
   readonly evidence: EvidenceSource;
+  readonly audit: AuditTrail;
 }): () => Promise<Health> {
   // However many ask, the database is asked by one at a time.
   const probes = singleFlight<'postgres', 'up' | 'down'>();
@@ -32,10 +35,12 @@ export function createHealthCheck(parts: {
     const postgres = await probes.run('postgres', () => probe(parts.db));
     const cache = { hot: parts.caches.hot.stats().state, queries: parts.caches.queries.stats().state };
     const circuits = parts.evidence.circuits();
+    const audit = { status: parts.audit.state };
     const prepared = parts.isReady();
     const unavailable = postgres === 'down' || !prepared;
     const degraded =
       unavailable ||
+      audit.status !== 'up' ||
       cache.hot !== 'up' ||
       cache.queries !== 'up' ||
       Object.values(circuits).some((state) => state !== 'closed');
@@ -46,6 +51,7 @@ export function createHealthCheck(parts: {
       postgres: { status: postgres, prepared },
       cache,
       circuits,
+      audit,
     };
   };
 }

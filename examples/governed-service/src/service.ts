@@ -68,15 +68,16 @@ async function openService(config: Config, servers: Servers, opened: OpenedResou
   );
   const evidence = opened.use(createEvidenceSource(evidenceClient, config.decisionTimeoutMs));
   const policies = createPolicyStore(db, caches);
+  const audit = createAuditTrail(db, auditLog, constitutionalHash);
 
   const app = await createApp({
     isReady: () => isReady,
     constitution,
     limiter,
     policies,
-    audit: createAuditTrail(db, auditLog, constitutionalHash),
+    audit,
     decide: (request, policy) => decide(request, policy, evidence),
-    health: createHealthCheck({ constitutionalHash, isReady: () => isReady, db, caches, evidence }),
+    health: createHealthCheck({ constitutionalHash, isReady: () => isReady, db, caches, evidence, audit }),
     stats: () => ({
       cache: { hot: caches.hot.stats(), queries: caches.queries.stats() },
       postgres: db.stats(),

@@ -1,10 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, expect, it } from 'vitest';
-import { ask, startServiceProcess } from '../service-process.ts';
+import { ask, eventually, startServiceProcess } from '../service-process.ts';
 
 const cli = join(import.meta.dirname, '..', '..', '..', '..', 'packages', 'constitution', 'dist', 'cli.js');
 const directory = mkdtempSync(join(tmpdir(), 'hotpath-audit-'));
@@ -74,4 +74,35 @@ it('the audit log holds each decision of a load, also across kill -9; one change
   expect(tampered.exitCode).toBe(1);
   expect(tampered.found.ok).toBe(false);
   expect(tampered.found.problems.length).toBeGreaterThanOrEqual(1);
+});
+
+/** How large a file the process may write from now on: past it a write fails as on a full disk. */
+function limitFiles(pid: number | undefined, bytes: number | 'unlimited'): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:unlimited`]);
+}
+
+it('while decisions can not be written they are refused and /health is degraded, until one is written again', async () => {
+  await using service = await startServiceProcess({ DATABASE_URL: '', REDIS_URL: '' });
+  await service.printed('Ready');
+  const decide = () =>
+    ask(`${service.url}/v1/decisions`, {
+      method: 'POST',
+      body: { policyId: 1, action: 'read', subject: 'client' },
+    });
+  const health = () => ask(`${service.url}/health`);
+  expect((await decide()).status).toBe(201);
+  expect((await health()).body).toMatchObject({ status: 'ok', audit: { status: 'up' } });
+
+  limitFiles(service.child.pid, 1);
+  expect(await decide()).toMatchObject({
+    status: 503,
+    body: { error: { code: 'HOTPATH_AUDIT_UNAVAILABLE' } },
+  });
+  const degraded = await health();
+  expect(degraded.status).toBe(200);
+  expect(degraded.body).toMatchObject({ status: 'degraded', degraded: true, audit: { status: 'down' } });
+
+  limitFiles(service.child.pid, 'unlimited');
+  await eventually(decide, ({ status }) => status === 201, 10_000);
+  expect((await health()).body).toMatchObject({ status: 'ok', degraded: false, audit: { status: 'up' } });
 });
