@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
-import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@hotpath/testkit';
+import { startPostgres } from '@hotpath/testkit';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { OpenedResources } from '../../src/opened.ts';
 import { descendantsOf, isRunning } from '../processes.ts';
 import {
@@ -13,22 +13,12 @@ import {
   type ServiceProcess,
   startServiceProcess,
 } from '../service-process.ts';
+import { shareServers } from '../shared-servers.ts';
 
-let postgres: PostgresServer;
-let redis: RedisServer;
-let env: Record<string, string>;
-
-beforeAll(async () => {
-  [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
-  env = { DATABASE_URL: postgres.connectionString, REDIS_URL: redis.url, SEED_POLICIES: '500' };
-});
-
-afterAll(async () => {
-  await Promise.all([postgres?.[Symbol.asyncDispose](), redis?.[Symbol.asyncDispose]()]);
-});
+const servers = shareServers();
 
 async function rowsOf(text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: postgres.connectionString });
+  const client = new pg.Client({ connectionString: servers.postgres.connectionString });
   await client.connect();
   try {
     return (await client.query(text, values)).rows;
@@ -61,16 +51,16 @@ function expectUnavailable(answer: Answer): void {
 
 describe('servers that are silent or gone', () => {
   it('Redis, Postgres and both: reads that are cached go on, writes are refused, and all comes back', async () => {
-    await using service = await startServiceProcess(env);
+    await using service = await startServiceProcess(servers.env);
     await service.printed('Ready');
     expect((await find(service, 1)).status).toBe(200);
 
-    redis.freeze();
+    servers.redis.freeze();
     expect((await write(service, 1, 50, 'while Redis is silent')).status).toBe(200);
     expect((await find(service, 1)).body.name).toBe('while Redis is silent');
     expect((await find(service, 100)).status).toBe(200);
 
-    postgres.freeze();
+    servers.postgres.freeze();
     const [cached, uncached, decision, written, state] = await Promise.all([
       find(service, 100),
       find(service, 200),
@@ -81,8 +71,8 @@ describe('servers that are silent or gone', () => {
     expect(cached.status).toBe(200);
     for (const answer of [uncached, decision, written]) expectUnavailable(answer);
     expect([state.status, state.body.status]).toEqual([503, 'unavailable']);
-    redis.thaw();
-    postgres.thaw();
+    servers.redis.thaw();
+    servers.postgres.thaw();
     await eventually(
       () => health(service),
       ({ body }) => body.status === 'ok',
@@ -90,12 +80,12 @@ describe('servers that are silent or gone', () => {
     );
     expect((await find(service, 200)).status).toBe(200);
 
-    await Promise.all([postgres.kill(), redis.kill()]);
+    await Promise.all([servers.postgres.kill(), servers.redis.kill()]);
     expect((await find(service, 200)).status).toBe(200);
     expectUnavailable(await find(service, 300));
     expectUnavailable(await write(service, 1, 5, 'never'));
     expect((await health(service)).status).toBe(503);
-    await Promise.all([postgres.restart(), redis.restart()]);
+    await Promise.all([servers.postgres.restart(), servers.redis.restart()]);
     await eventually(
       () => health(service),
       ({ body }) => body.status === 'ok',
@@ -106,18 +96,18 @@ describe('servers that are silent or gone', () => {
   });
 
   it('Postgres is silent at the start: the service waits, and is prepared when it speaks', async () => {
-    postgres.freeze();
-    await using service = await startServiceProcess(env);
+    servers.postgres.freeze();
+    await using service = await startServiceProcess(servers.env);
     const early = await health(service);
     expect([early.status, early.body.postgres]).toEqual([503, { status: 'down', prepared: false }]);
     expectUnavailable(await find(service, 1));
-    postgres.thaw();
+    servers.postgres.thaw();
     await service.printed('Ready');
     expect((await health(service)).status).toBe(200);
   });
 
   it('Postgres is killed under load: every answer is a 503 or a decision with exactly one durable audit row', async () => {
-    await using service = await startServiceProcess(env);
+    await using service = await startServiceProcess(servers.env);
     await service.printed('Ready');
     let isOver = false;
     const answers: Answer[] = [];
@@ -129,13 +119,13 @@ describe('servers that are silent or gone', () => {
       () => answers.length > 50,
       20_000,
     );
-    await postgres.kill();
+    await servers.postgres.kill();
     await eventually(
       () => health(service),
       ({ status }) => status === 503,
       20_000,
     );
-    await postgres.restart();
+    await servers.postgres.restart();
     await eventually(
       () => decide(service, 1),
       ({ status }) => status === 201,
@@ -147,8 +137,8 @@ describe('servers that are silent or gone', () => {
     for (const answer of answers) if (answer.status === 503) expectUnavailable(answer);
     const told = answers.filter(({ status }) => status === 201).map(({ body }) => body.id as string);
     // Once more, so that only what is on the disk counts.
-    await postgres.kill();
-    await postgres.restart();
+    await servers.postgres.kill();
+    await servers.postgres.restart();
     const recorded = await rowsOf("select details->>'id' as id from audit_logs");
     const times = new Map<unknown, number>();
     for (const { id } of recorded) times.set(id, (times.get(id) ?? 0) + 1);
@@ -159,7 +149,7 @@ describe('servers that are silent or gone', () => {
 
 describe('databases that refuse', () => {
   const wrong = (part: 'password' | 'pathname', value: string): string => {
-    const url = new URL(postgres.connectionString);
+    const url = new URL(servers.postgres.connectionString);
     url[part] = value;
     return url.href;
   };
@@ -168,7 +158,7 @@ describe('databases that refuse', () => {
       [wrong('password', 'not-this'), /password authentication failed.*DATABASE_URL right\?; trying again/],
       [wrong('pathname', '/nowhere'), /"nowhere" does not exist.*DATABASE_URL right\?; trying again/],
     ] as const) {
-      await using service = await startServiceProcess({ ...env, DATABASE_URL: url });
+      await using service = await startServiceProcess({ ...servers.env, DATABASE_URL: url });
       await service.printed('trying again');
       expect(service.output()).toMatch(reason);
       expect(service.output()).not.toContain('not-this');
@@ -179,7 +169,10 @@ describe('databases that refuse', () => {
 
   it('one that became read-only: reads go on, writes and decisions are told to come back', async () => {
     await using readOnly = await startPostgres();
-    await using service = await startServiceProcess({ ...env, DATABASE_URL: readOnly.connectionString });
+    await using service = await startServiceProcess({
+      ...servers.env,
+      DATABASE_URL: readOnly.connectionString,
+    });
     await service.printed('Ready');
     await ask(`${service.url}/v1/policies?q=retention`);
     execFileSync('sh', [
@@ -207,7 +200,7 @@ describe('the end', () => {
   };
 
   it('SIGTERM under load: what was asked is answered, a request that never arrives whole is cut', async () => {
-    await using service = await startServiceProcess(env);
+    await using service = await startServiceProcess(servers.env);
     await service.printed('Ready');
     const half = connect(Number(new URL(service.url).port), '127.0.0.1');
     half.on('error', () => {});
@@ -233,11 +226,11 @@ describe('the end', () => {
   });
 
   it('SIGTERM while both servers are silent: the waiting request is answered, then it ends', async () => {
-    await using service = await startServiceProcess(env);
+    await using service = await startServiceProcess(servers.env);
     await service.printed('Ready');
     expect((await find(service, 1)).status).toBe(200);
-    postgres.freeze();
-    redis.freeze();
+    servers.postgres.freeze();
+    servers.redis.freeze();
     try {
       const waiting = find(service, 450);
       // The service answers the second request when it has begun the first.
@@ -247,8 +240,8 @@ describe('the end', () => {
       expect(tookMs).toBeLessThan(10_000);
       expectUnavailable(await waiting);
     } finally {
-      postgres.thaw();
-      redis.thaw();
+      servers.postgres.thaw();
+      servers.redis.thaw();
     }
   });
 
@@ -268,7 +261,7 @@ describe('the end', () => {
 
 it('ten instances start at once on one empty database, write the same policies, and agree', async () => {
   await using empty = await startPostgres();
-  const shared = { ...env, DATABASE_URL: empty.connectionString };
+  const shared = { ...servers.env, DATABASE_URL: empty.connectionString };
   await using stack = new OpenedResources();
   const services = await Promise.all(
     Array.from({ length: 10 }, async () => stack.use(await startServiceProcess(shared))),

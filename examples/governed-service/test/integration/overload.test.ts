@@ -1,20 +1,9 @@
 import { Agent, request } from 'node:http';
-import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@hotpath/testkit';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { ask, eventually, HASH, startServiceProcess } from '../service-process.ts';
+import { shareServers } from '../shared-servers.ts';
 
-let postgres: PostgresServer;
-let redis: RedisServer;
-let env: Record<string, string>;
-
-beforeAll(async () => {
-  [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
-  env = { DATABASE_URL: postgres.connectionString, REDIS_URL: redis.url, SEED_POLICIES: '500' };
-});
-
-afterAll(async () => {
-  await Promise.all([postgres?.[Symbol.asyncDispose](), redis?.[Symbol.asyncDispose]()]);
-});
+const servers = shareServers();
 
 interface Seen {
   readonly status: number;
@@ -53,7 +42,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 it('a client far over its limit is told when to come back, costs the others nothing, and is served when it does', async () => {
   const limit = 100;
-  await using service = await startServiceProcess({ ...env, RATE_LIMIT_PER_SECOND: String(limit) });
+  await using service = await startServiceProcess({ ...servers.env, RATE_LIMIT_PER_SECOND: String(limit) });
   await service.printed('Ready');
   const greedy = clientAt(service.url, '127.0.0.1', 32);
   const modest = clientAt(service.url, '127.0.0.2', 4);
@@ -99,8 +88,8 @@ it('a client far over its limit is told when to come back, costs the others noth
 });
 
 it('a service that was frozen gives nothing stale when it goes on, and is well at once', async () => {
-  await using frozen = await startServiceProcess(env);
-  await using other = await startServiceProcess(env);
+  await using frozen = await startServiceProcess(servers.env);
+  await using other = await startServiceProcess(servers.env);
   await Promise.all([frozen.printed('Ready'), other.printed('Ready')]);
   const pid = frozen.child.pid as number;
   const ids = Array.from({ length: 50 }, (_, index) => 1 + index);
