@@ -33,6 +33,15 @@ export function checkTags(owner: string, tags: unknown): readonly string[] {
   throw new TypeError(`${owner}: 'tags' must be an array of strings, got ${what}`);
 }
 
+/** @throws TypeError when `ttlMs` is not a number; RangeError when it is negative or infinite. */
+export function checkTtl(owner: string, ttlMs: unknown): void {
+  if (typeof ttlMs !== 'number' || Number.isNaN(ttlMs)) {
+    throw new TypeError(`${owner}: ttlMs must be a number, got ${describe(ttlMs)}`);
+  }
+  if (ttlMs < 0) throw new RangeError(`${owner}: ttlMs must be at least 0, got ${ttlMs}`);
+  if (ttlMs > Number.MAX_SAFE_INTEGER) throw new RangeError(`${owner}: ttlMs must be finite, got ${ttlMs}`);
+}
+
 /** @throws TypeError when `factory` is not a function. */
 export function checkFactory(owner: string, factory: unknown): void {
   if (typeof factory !== 'function') {

@@ -1,6 +1,7 @@
 import { AbortedError, type Milliseconds, TimeoutError, type TimerHandle } from '@hotpath/core';
 import { events } from '../events.ts';
 import type { LoadContext } from '../types.ts';
+import { checkTags, checkTtl } from './checks.ts';
 import type { Entry } from './entry.ts';
 import { deepClone } from './hand-out.ts';
 import type { LocalKey } from './key-codec.ts';
@@ -35,12 +36,12 @@ class Context implements LoadContext {
   }
 
   setTtl(ttlMs: Milliseconds): void {
-    if (!(ttlMs >= 0)) throw new RangeError(`setTtl: ttlMs must be at least 0, got ${ttlMs}`);
+    checkTtl('setTtl', ttlMs);
     this.ttlMs = ttlMs;
   }
 
   addTags(...tags: readonly string[]): void {
-    this.tags.push(...tags);
+    this.tags.push(...checkTags('addTags', tags));
   }
 
   skip(): void {
@@ -57,12 +58,15 @@ export class Flight implements SharedReader {
   readonly #load: Load;
   /** Served when the load fails, as long as its grace lasts. */
   readonly #fallback: Entry | undefined;
-  readonly #promise: Promise<unknown>;
+  #promise!: Promise<unknown>;
   #resolve!: (value: unknown) => void;
   #reject!: (error: unknown) => void;
   #value: unknown = undefined;
   #isCloned = false;
   #isSettled = false;
+  /** The load has taken longer than callers wait for it where an old value may be served. */
+  #isLate = false;
+  #isAbandoned = false;
   #waiters = 0;
   #isFenced = false;
   #lease = '';
@@ -88,15 +92,45 @@ export class Flight implements SharedReader {
     this.#drops = region.drops;
     this.#detachments = region.detachments;
     this.#proof = core.tier?.proofFor(this.sharedKey);
+    this.#renewPromise();
+  }
+
+  #renewPromise(): void {
     this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
   }
 
+  /** When it began: what it brings may have been invalidated elsewhere since. */
+  get bornMs(): Milliseconds {
+    return this.#bornMs;
+  }
+
+  /** The subscription's proof when it began. */
+  get proof(): Proof | undefined {
+    return this.#proof;
+  }
+
   /** Waits for the value; each waiter gets it in the form that the region promises. */
   join(signal: AbortSignal | undefined): Promise<unknown> {
     this.#waiters++;
+    if (!this.#isLate) return this.#wait(signal);
+    const isServed = this.#settleWithFallback();
+    const joined = this.#wait(signal);
+    if (isServed) this.#goOnAlone();
+    return joined;
+  }
+
+  /** Those who waited have the old value; whoever comes next waits for the load, unless it may be served again. */
+  #goOnAlone(): void {
+    this.#waiters = 0;
+    this.#isSettled = false;
+    this.#renewPromise();
+    this.#promise.catch(() => {});
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<unknown> {
     if (signal !== undefined) return this.#joinWith(signal);
     // The first waiter takes the promise itself; what it resolves with is a copy of its own where copies are made.
     return this.#waiters === 1 ? this.#promise : this.#promise.then(() => this.#handOut());
@@ -115,7 +149,8 @@ export class Flight implements SharedReader {
       const leave = (): void => {
         reject(signal.reason);
         if (--this.#waiters > 0) return;
-        this.#region.land(this);
+        this.#isAbandoned = true;
+        this.#region.detach(this);
         this.#context?.abort(
           new AbortedError('HOTPATH_FLIGHT_ABANDONED', 'every waiter of this load has left'),
         );
@@ -154,7 +189,12 @@ export class Flight implements SharedReader {
   }
 
   onShared(status: SharedStatus, shared: SharedValue | undefined, lease: string): void {
-    const { counters } = this.#region.core;
+    const { counters, tier } = this.#region.core;
+    if (this.#isAbandoned && status !== 'hit') {
+      // Everybody left before the load had begun.
+      if (lease !== '') tier?.release(this.sharedKey, lease);
+      return;
+    }
     switch (status) {
       case 'hit':
         this.#onHit(shared as SharedValue);
@@ -240,7 +280,10 @@ export class Flight implements SharedReader {
         }, options.timeoutMs);
       });
       if (options.softTimeoutMs !== Number.POSITIVE_INFINITY) {
-        softTimer = core.clock.setTimeout(() => this.#settleWithFallback(), options.softTimeoutMs);
+        softTimer = core.clock.setTimeout(() => {
+          this.#isLate = true;
+          if (this.#settleWithFallback()) this.#goOnAlone();
+        }, options.softTimeoutMs);
       }
       const loaded = core.loads.run(context, () => this.#load.run(context));
       const value = await (isThenable(loaded) ? Promise.race([loaded, timedOut]) : loaded);
@@ -262,8 +305,9 @@ export class Flight implements SharedReader {
     const isCloned = this.#region.isCopied(value);
     this.#isCloned = isCloned;
     this.#region.land(this);
-    const entry = isKept ? this.#keep(value, isCloned, tags, lifetime, 0, undefined) : undefined;
+    // First, as a value that can't be copied for its readers throws here.
     this.#settle(value);
+    const entry = isKept ? this.#keep(value, isCloned, tags, lifetime, 0, undefined) : undefined;
     if (events.load.hasSubscribers) {
       events.load.publish({
         namespace: core.namespace,
@@ -340,7 +384,7 @@ export class Flight implements SharedReader {
     if (entry !== undefined) {
       const verdict = this.#region.judge(this.key, entry);
       if (verdict === 'dead' || verdict === 'unproven') return false;
-      core.counters.stale++;
+      core.counters.stale += this.#waiters;
       this.#isCloned = entry.isCloned;
       this.#settle(entry.value);
       return true;
@@ -348,7 +392,7 @@ export class Flight implements SharedReader {
     const shared = this.#sharedFallback;
     if (shared === undefined) return false;
     if (core.hotClock.exact() >= this.#bornMs + core.maxStalenessMs) return false;
-    core.counters.stale++;
+    core.counters.stale += this.#waiters;
     this.#isCloned = this.#region.isCopied(shared.value);
     this.#settle(shared.value);
     return true;
@@ -356,9 +400,10 @@ export class Flight implements SharedReader {
 
   #settle(value: unknown): void {
     if (this.#isSettled) return;
-    this.#isSettled = true;
     this.#value = value;
-    this.#resolve(this.#handOut());
+    const handedOut = this.#handOut();
+    this.#isSettled = true;
+    this.#resolve(handedOut);
   }
 }
 

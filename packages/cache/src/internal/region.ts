@@ -135,6 +135,10 @@ export class Region {
     }
     core.counters.l1Misses++;
     let flight = this.#flights.get(key);
+    if (flight !== undefined && !this.#isJoinable(flight)) {
+      this.detach(flight);
+      flight = undefined;
+    }
     if (flight === undefined) {
       if (this.#flights.size >= core.maxConcurrentLoads) {
         const message = `${core.maxConcurrentLoads} keys are being loaded, the most that are allowed`;
@@ -148,6 +152,15 @@ export class Region {
     }
     core.counters.joins++;
     return flight.join(signal);
+  }
+
+  /** Whether who asks now may wait for it: its value may have been invalidated elsewhere since it began. */
+  #isJoinable({ bornMs, proof, sharedKey }: Flight): boolean {
+    const { awayTtlMs, hotClock, maxStalenessMs, tier } = this.core;
+    if (tier === undefined) return true;
+    const now = hotClock.exact();
+    if (now < (proof?.untilMs ?? bornMs + maxStalenessMs)) return true;
+    return now < bornMs + awayTtlMs && tier.isAway(sharedKey);
   }
 
   /** The value of `key` without a load: `undefined` when there is none. */
@@ -199,6 +212,13 @@ export class Region {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
   }
 
+  /** Takes `flight` off the key while it is still under way: from then on it can't be fenced. */
+  detach(flight: Flight): void {
+    if (this.#flights.get(flight.key) !== flight) return;
+    this.detachments++;
+    this.#flights.delete(flight.key);
+  }
+
   /** Whether each reader of this value gets a copy; freezes what need not be copied then. */
   isCopied(value: unknown): boolean {
     if (this.#copy === 'none') return false;
@@ -220,7 +240,7 @@ export class Region {
   ): Entry | undefined {
     const { core } = this;
     const l1 = this.#l1;
-    if (l1 === undefined) return undefined;
+    if (l1 === undefined || core.isClosed) return undefined;
     const now = core.hotClock.now();
     const expiresMs = now + lifetime.freshMs - ageMs;
     const earlyMs = drawEarlyRefreshMs(lifetime.loadMs, beta, core.random);

@@ -1,6 +1,7 @@
 import { createVirtualClock } from '@hotpath/core/testing';
 import { afterEach, expect, test } from 'vitest';
 import { type Cache, type CacheOptions, createCache } from '../../src/index.ts';
+import { deferred } from '../fixtures/deferred.ts';
 
 const opened: Cache[] = [];
 function open(options: Partial<CacheOptions> = {}): Cache {
@@ -11,16 +12,6 @@ function open(options: Partial<CacheOptions> = {}): Cache {
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((cache) => cache.close()));
 });
-
-function deferred<Value>() {
-  let resolve!: (value: Value) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<Value>((onValue, onError) => {
-    resolve = onValue;
-    reject = onError;
-  });
-  return { promise, resolve, reject };
-}
 
 test('42 and "42" are two keys', async () => {
   const load = open().wrap(async (id: number | string) => typeof id, { name: 'load' });
