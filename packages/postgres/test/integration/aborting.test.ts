@@ -152,13 +152,12 @@ describe('a signal', () => {
     'takes %s out of the queue at once, and the next one is served',
     async (name) => {
       const db = connect(1, name);
-      let release = (): void => {};
-      const held = db.transaction(
-        () =>
-          new Promise<void>((resolve) => {
-            release = resolve;
-          }),
-      );
+      // Before the transaction: it may still be begun when it is to end.
+      let release!: () => void;
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const held = db.transaction(() => released);
       await expect.poll(() => db.stats().pool.busy).toBe(1);
       const reason = new Error('no longer wanted');
       const controller = new AbortController();
