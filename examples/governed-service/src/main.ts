@@ -62,15 +62,26 @@ function redisSource(configured: string | undefined, used: string | undefined): 
   return used === undefined ? 'none: memory only' : 'embedded';
 }
 
+/** Why the audit log can't be opened; each message names its folder. */
+const AUDIT_PROBLEMS: readonly string[] = [
+  'HOTPATH_AUDIT_UNAVAILABLE',
+  'HOTPATH_AUDIT_CORRUPT',
+  'HOTPATH_AUDIT_CHECKPOINT',
+];
+
+/** What an operator needs to know of a start that failed: one line, or all that is known of a mistake in the code. */
 function explain(error: unknown): unknown {
   if (error instanceof RangeError) return error.message;
   if (isHotpathError(error, 'HOTPATH_AUDIT_LOCKED')) {
     return `Another service runs with this audit log: ${error.message}. Set PORT, or AUDIT_DIRECTORY, to another one.`;
   }
+  if (isHotpathError(error) && AUDIT_PROBLEMS.includes(error.code)) {
+    return `${error.message}. Set AUDIT_DIRECTORY to another folder, or mend this one.`;
+  }
   if ((error as { code?: unknown }).code === 'EADDRINUSE') {
     return `Port ${(error as { port?: number }).port} is in use; set PORT to another one (0 takes one that is free).`;
   }
-  // What the system says of HOST or AUDIT_DIRECTORY needs no stack.
+  // What the system says of HOST needs no stack.
   return (error as { syscall?: unknown }).syscall === undefined ? error : (error as Error).message;
 }
 

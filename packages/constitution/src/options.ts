@@ -1,5 +1,6 @@
 import { type Clock, describe, type Milliseconds, optionReader, systemClock } from '@hotpath/core';
 import { assertDocument, type DocumentSource } from './document.ts';
+import { DocumentError } from './errors.ts';
 import { FINGERPRINT_PROFILES, type Fingerprint, type FingerprintProfile } from './fingerprint.ts';
 import type { Place } from './internal/place.ts';
 import { activeAt, type Instant, identify, momentMs, type Version } from './internal/versions.ts';
@@ -85,7 +86,7 @@ interface ResolvedConstitutionOptions {
   readonly mode: ConstitutionMode;
   readonly clock: Clock;
   readonly messageField: Place;
-  /** At least one, and one of them is active from the beginning of time. */
+  /** At least one, and one of them is active now. */
   readonly versions: readonly Version[];
 }
 
@@ -114,6 +115,12 @@ export function resolveConstitutionOptions(options: ConstitutionOptions): Resolv
       }
     }
     const versions = versionsOf(checkPinFile(pinFile).pin);
+    if (activeAt(versions, clock.wallTime()) === undefined) {
+      throw new DocumentError(
+        'HOTPATH_CONSTITUTION_PIN_FILE',
+        `the pin file ${pinFile} has no version whose time has come`,
+      );
+    }
     return Object.freeze({ mode, clock, messageField, versions });
   }
   const versions = [

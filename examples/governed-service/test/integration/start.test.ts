@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,6 +93,24 @@ it('says what to do when it is started twice, or where it can not listen', async
     /EADDRNOTAVAIL.*203\.0\.113\.1/,
   );
   rmSync(directory, { recursive: true, force: true });
+});
+
+it('ends at once, by one line that says why, where its audit log can not be kept', async () => {
+  const env = { DATABASE_URL: 'postgres://127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
+  const damaged = mkdtempSync(join(tmpdir(), 'hotpath-audit-'));
+  writeFileSync(join(damaged, 'audit.json'), '{}');
+  for (const [directory, why] of [
+    ['/proc/nope', "the audit log can't be opened: ENOENT.*/proc/nope"],
+    [import.meta.filename, `the audit log can't be opened: EEXIST.*${import.meta.filename}`],
+    [damaged, `${damaged}/audit\\.json does not describe an audit log`],
+  ] as const) {
+    const starting = startServiceProcess({ ...env, AUDIT_DIRECTORY: directory });
+    const line = new RegExp(
+      `^the service ended with 1:\n${why}.*\\. Set AUDIT_DIRECTORY to another folder, or mend this one\\.\n$`,
+    );
+    await expect(starting).rejects.toThrow(line);
+  }
+  rmSync(damaged, { recursive: true, force: true });
 });
 
 it('names a variable that is wrong, and ends', async () => {

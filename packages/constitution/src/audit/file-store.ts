@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuditCorruptError } from '../errors.ts';
 import { linesOf } from '../internal/lines-of.ts';
+import { makeFolder } from '../internal/make-folder.ts';
 import { syncFolder, writeWhole } from '../internal/write-whole.ts';
 import { parseLine } from './entry.ts';
 import { HASH_BYTES } from './merkle.ts';
@@ -59,15 +60,13 @@ export class FileAuditStore implements AuditStore {
       throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `${path} is not JSON`, { cause });
     }
     const { format, origin, segmentEntries } = (meta ?? {}) as Partial<AuditMeta>;
-    const isMeta =
-      format === 1 && typeof origin === 'string' && Number.isInteger(Math.log2(Number(segmentEntries)));
-    if (!isMeta)
+    if (format !== 1 || typeof origin !== 'string' || !isSegmentSize(segmentEntries))
       throw new AuditCorruptError('HOTPATH_AUDIT_CORRUPT', `${path} does not describe an audit log`);
-    return { format, origin, segmentEntries: segmentEntries as number };
+    return { format, origin, segmentEntries };
   }
 
   async open(meta: AuditMeta): Promise<AuditMeta> {
-    await mkdir(this.#directory, { recursive: true });
+    await makeFolder(this.#directory);
     this.#release = takeWriterLock(this.#path('writer.lock'));
     const stored = await this.meta();
     if (stored === undefined) writeWhole(this.#path('audit.json'), `${JSON.stringify(meta)}\n`);
@@ -295,6 +294,10 @@ export class FileAuditStore implements AuditStore {
       this.#release = undefined;
     }
   }
+}
+
+function isSegmentSize(value: unknown): value is number {
+  return typeof value === 'number' && value > 1 && Number.isInteger(Math.log2(value));
 }
 
 /** Kept in memory until a sync at most, also where the log does not sync each flush. */

@@ -134,7 +134,7 @@ export class AuditLog {
 
   /**
    * Writes all that waits; resolves when it is as safe as the option `fsync` demands. Flushes that are
-   * asked for while another one runs share the next.
+   * asked for while another one runs share the next; after `close()` they settle as that did.
    *
    * @throws AuditUnavailableError (HOTPATH_AUDIT_UNAVAILABLE) when the store fails; what waits is kept, and
    * tried again after `retryIntervalMs`.
@@ -194,8 +194,14 @@ export class AuditLog {
     }
   }
 
-  /** The entries from `from` up to `to`, in order, without those that were dropped. Writes what waits first. */
+  /**
+   * The entries from `from` up to `to`, in order, without those that were dropped. Writes what waits first.
+   *
+   * @throws RangeError when there are no such entries; as `flush`.
+   */
   async *entries(from: number = 0, to: number = this.size): AsyncGenerator<StoredEntry, void, undefined> {
+    this.#requireCount('entries', 'from', from, 0, this.size);
+    this.#requireCount('entries', 'to', to, from, this.size);
     await this.flush();
     const last = Math.min(to, this.#writer.written);
     for (let start = from - (from % this.#segmentEntries); start < last; start += this.#segmentEntries) {
@@ -246,7 +252,7 @@ export class AuditLog {
   }
 
   /**
-   * Writes all that waits and a last checkpoint, and lets go of the store.
+   * Writes all that waits and a last checkpoint, and lets go of the store. Called again it settles as the first time.
    *
    * @throws As `flush`; what could not be written is lost then.
    */
@@ -273,7 +279,8 @@ function toHex(hashed: Buffer): string {
  *
  * @throws AuditRejectedError (HOTPATH_AUDIT_LOCKED) when another process writes it.
  * @throws AuditUnavailableError (HOTPATH_AUDIT_UNAVAILABLE) when the store can't be read and written now.
- * @throws AuditCorruptError (HOTPATH_AUDIT_CORRUPT) when what is stored was changed; `verifyAuditLog` says where.
+ * @throws AuditCorruptError (HOTPATH_AUDIT_CORRUPT, HOTPATH_AUDIT_CHECKPOINT) when what is stored was changed;
+ * `verifyAuditLog` says where.
  * @throws TypeError or RangeError when an option is wrong.
  */
 export async function createAuditLog(options: AuditLogOptions): Promise<AuditLog> {

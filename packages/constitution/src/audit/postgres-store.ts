@@ -52,6 +52,7 @@ export function postgresAuditStore({ client, log = 'default' }: PostgresAuditSto
 }
 
 const UNIQUE_VIOLATION = '23505';
+const UNDEFINED_TABLE = '42P01';
 /** A catalogue row, a table, a type, or a row that was altered at the same time. */
 const MADE_MEANWHILE: readonly unknown[] = [UNIQUE_VIOLATION, '42P07', '42710', 'XX000'];
 
@@ -73,7 +74,10 @@ class PostgresAuditStore implements AuditStore {
   async meta(): Promise<AuditMeta | undefined> {
     const [row] = await this.#rows<{ origin: string; segment_entries: number }>(
       'select origin, segment_entries from hotpath_audit_logs where log = $1',
-    );
+    ).catch((error) => {
+      if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
+      return [];
+    });
     if (row === undefined) return undefined;
     this.#segmentEntries = row.segment_entries;
     return { format: 1, origin: row.origin, segmentEntries: row.segment_entries };

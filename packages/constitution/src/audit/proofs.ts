@@ -1,4 +1,4 @@
-import { foldSubtrees, type NodeKey, nodeHash, splitOf, wholeSubtrees } from './merkle.ts';
+import { EMPTY_ROOT, foldSubtrees, type NodeKey, nodeHash, splitOf, wholeSubtrees } from './merkle.ts';
 
 /** Proves that an entry is in a log of `size` entries. Hashes are hex. */
 export interface InclusionProof {
@@ -110,7 +110,7 @@ export function verifyConsistency(
 ): boolean {
   if (!isCount(from) || !isCount(to) || from > to || !areHashes([fromRoot, toRoot, ...path])) return false;
   if (from === to) return path.length === 0 && fromRoot === toRoot;
-  if (from === 0) return path.length === 0;
+  if (from === 0) return path.length === 0 && fromRoot === EMPTY_ROOT.toString('hex');
   const hashes = path.map(fromHex);
   if (Number.isInteger(Math.log2(from))) hashes.unshift(fromHex(fromRoot));
   let node = from - 1;

@@ -4,7 +4,7 @@ import { parseLine } from './entry.ts';
 import { HASH_BYTES } from './merkle.ts';
 import type { ResolvedAuditLogOptions } from './options.ts';
 import { rootsOfRanges } from './proofs.ts';
-import type { AuditMeta, AuditStore, StoredLines } from './store.ts';
+import type { AuditMeta, StoredLines } from './store.ts';
 import { TreeOfSegments } from './tree-of-segments.ts';
 
 /** A log as it was found, ready for the next entry. */
@@ -28,6 +28,8 @@ export async function recover({
   segmentEntries,
 }: ResolvedAuditLogOptions): Promise<Recovered> {
   const meta = await store.open({ format: 1, origin, segmentEntries });
+  // First: what it covers was written before it, and another process may write until it is noticed.
+  const checkpoint = (await store.checkpoints()).at(-1);
   const tree = new TreeOfSegments(meta.segmentEntries, store);
   const segments = await store.segments();
   let repairedBytes = 0;
@@ -53,7 +55,7 @@ export async function recover({
       throw corrupt(`segment ${position} is not full`);
     }
   }
-  return { meta, tree, checkpointedSize: await heldAgainstCheckpoint(store, tree), repairedBytes };
+  return { meta, tree, checkpointedSize: await heldAgainstCheckpoint(checkpoint, tree), repairedBytes };
 }
 
 /** Adds stored lines to the tree, up to a torn end. */
@@ -79,8 +81,7 @@ function replay(
   return { kept: lines.slice(0, good), isTorn: rest.length > 0 || torn !== '' };
 }
 
-async function heldAgainstCheckpoint(store: AuditStore, tree: TreeOfSegments): Promise<number> {
-  const note = (await store.checkpoints()).at(-1);
+async function heldAgainstCheckpoint(note: string | undefined, tree: TreeOfSegments): Promise<number> {
   if (note === undefined) return 0;
   const { size, root } = parseCheckpoint(note);
   if (size > tree.size) throw corrupt(`a checkpoint covers ${size} entries, of which ${tree.size} are left`);

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import { KeyObject } from 'node:crypto';
 import { AuditCorruptError } from '../errors.ts';
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts';
 import { FileAuditStore } from './file-store.ts';
@@ -42,11 +42,13 @@ const MOST_PROBLEMS = 1_000;
  *
  * @param log A folder, or `postgresAuditStore(…)`.
  * @throws AuditCorruptError (HOTPATH_AUDIT_CORRUPT) when there is no log, or it is too damaged to be read.
+ * @throws TypeError when `publicKey` is none.
  */
 export async function verifyAuditLog(
   log: string | AuditReader,
   { publicKey, checkpoints: outside = [], onProgress }: VerifyOptions = {},
 ): Promise<AuditVerification> {
+  checkPublicKey(publicKey);
   const reader = typeof log === 'string' ? new FileAuditStore(log) : log;
   const meta = await reader.meta();
   if (meta === undefined) {
@@ -66,6 +68,14 @@ export async function verifyAuditLog(
     onProgress?.(verification.size);
   }
   return verification.finish();
+}
+
+/** Otherwise every checkpoint would seem to be damaged. */
+function checkPublicKey(key: unknown): void {
+  if (key === undefined) return;
+  if (!(key instanceof KeyObject) || key.type !== 'public' || key.asymmetricKeyType !== 'ed25519') {
+    throw new TypeError("verifyAuditLog: option 'publicKey' must be a public Ed25519 key");
+  }
 }
 
 /** Stands for the root of a segment that nothing is left of. */

@@ -46,7 +46,7 @@ export class AuditWriter {
   #nextFlush: Promise<void> | undefined;
   #flushTimer: TimerHandle | undefined;
   #checkpointTimer: TimerHandle | undefined;
-  #isClosed = false;
+  #closed: Promise<void> | undefined;
   readonly counts = { flushes: 0, failedFlushes: 0, checkpoints: 0 };
 
   constructor(options: ResolvedAuditLogOptions, { meta, tree, checkpointedSize }: Recovered) {
@@ -63,7 +63,7 @@ export class AuditWriter {
   }
 
   get isClosed(): boolean {
-    return this.#isClosed;
+    return this.#closed !== undefined;
   }
 
   get buffered(): number {
@@ -99,6 +99,8 @@ export class AuditWriter {
   }
 
   flush(): Promise<void> {
+    // The store is another writer's to open by then.
+    if (this.#closed !== undefined) return this.#closed;
     this.#nextFlush ??= this.inTurn(() => {
       this.#nextFlush = undefined;
       return this.#write();
@@ -131,7 +133,7 @@ export class AuditWriter {
     if (writeFailed.hasSubscribers) {
       writeFailed.publish({ origin: this.#origin, buffered: this.#buffer.length, error });
     }
-    if (!this.#isClosed) this.#flushSoon(this.#options.retryIntervalMs);
+    if (!this.isClosed) this.#flushSoon(this.#options.retryIntervalMs);
     return error;
   }
 
@@ -156,7 +158,7 @@ export class AuditWriter {
   }
 
   #checkpointSoon(): void {
-    if (this.#checkpointTimer !== undefined || this.#isClosed || this.#written <= this.#checkpointedSize) {
+    if (this.#checkpointTimer !== undefined || this.isClosed || this.#written <= this.#checkpointedSize) {
       return;
     }
     this.#checkpointTimer = this.#clock.setTimeout(() => {
@@ -186,11 +188,9 @@ export class AuditWriter {
     return checkpoint;
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return this.#queue.then(() => {});
-    this.#isClosed = true;
+  close(): Promise<void> {
     this.#clock.clearTimeout(this.#checkpointTimer);
-    await this.inTurn(async () => {
+    this.#closed ??= this.inTurn(async () => {
       try {
         await this.#write();
         if (this.#written > this.#checkpointedSize) await this.checkpoint();
@@ -199,6 +199,7 @@ export class AuditWriter {
         await this.#store.close();
       }
     });
+    return this.#closed;
   }
 }
 

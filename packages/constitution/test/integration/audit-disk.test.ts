@@ -98,6 +98,20 @@ async function loseAtNextSync(path: string): Promise<void> {
   });
 }
 
+it.each([
+  ['in a folder of the system that takes none', () => '/proc/nope', 'ENOENT'],
+  ['below a file', () => join(import.meta.filename, 'log'), 'ENOTDIR'],
+  ['where a file is', () => import.meta.filename, 'EEXIST'],
+])('fails at once where no folder can be made: %s', async (_, directory, code) => {
+  const begunMs = performance.now();
+  await expect(createAuditLog({ directory: directory() })).rejects.toMatchObject({
+    code: 'HOTPATH_AUDIT_UNAVAILABLE',
+    message: expect.stringContaining(directory()),
+    cause: { code },
+  });
+  expect(performance.now() - begunMs).toBeLessThan(2_000);
+});
+
 it('refuses to open a folder that it may not write to, and leaves it as it was', async () => {
   const closed = join(folder, 'closed');
   mkdirSync(closed);

@@ -103,6 +103,19 @@ describe('the Postgres store', () => {
     expect((await verify(log)).problems).toMatchObject([{ kind: 'moved' }]);
   });
 
+  it('has no log to verify before one was made', async () => {
+    await pool.query('create database unused');
+    const unused = new pg.Pool({ connectionString: server.connectionString.replace(/[^/]+$/, 'unused') });
+    const log = postgresAuditStore({ client: unused });
+    await expect(verifyAuditLog(log)).rejects.toMatchObject({
+      code: 'HOTPATH_AUDIT_CORRUPT',
+      message: 'there is no audit log',
+    });
+    await expect(verify(name())).rejects.toThrow('there is no audit log');
+    await unused.end();
+    await pool.query('drop database unused');
+  });
+
   it('drops segments with their roots kept', async () => {
     const log = name();
     const audit = await filled(log, 200);

@@ -133,6 +133,10 @@ describe('the audit log', () => {
     await expect(log.inclusionProof(50)).rejects.toThrow('index must be a whole number from 0 to 49');
     await expect(log.consistencyProof(51)).rejects.toThrow(RangeError);
     await expect(log.drop(51)).rejects.toThrow(RangeError);
+    await expect(all(log, 1.5)).rejects.toThrow('entries: from must be a whole number from 0 to 50, got 1.5');
+    await expect(all(log, -1)).rejects.toThrow(RangeError);
+    await expect(all(log, 7, 6)).rejects.toThrow('entries: to must be a whole number from 7 to 50, got 6');
+    await expect(all(log, 0, 51)).rejects.toThrow(RangeError);
     await log.close();
   });
 
@@ -400,6 +404,28 @@ describe('a log whose store fails', () => {
     await clock.advance(400);
     await vi.waitFor(() => expect(log.stats()).toMatchObject({ failedFlushes: 1, buffered: 0 }));
     await log.close();
+  });
+
+  it('writes nothing once it has let go of the store, and says each time what was lost', async () => {
+    const clock = createVirtualClock();
+    const store = new FailingStore(folder);
+    const log = await createAuditLog({ store, constitution, clock, flushIntervalMs: 50 });
+    await log.commit(entry(0));
+    log.append(entry(1));
+    store.failures = ['append'];
+    const closing = log.close();
+    // The flush that the entry would have waited for comes due while the log closes.
+    const due = clock.advance(50);
+    await expect(closing).rejects.toThrow('no space for append');
+    await due;
+    await expect(log.close()).rejects.toThrow('no space for append');
+    await expect(log.flush()).rejects.toThrow('no space for append');
+    await expect(all(log)).rejects.toThrow('no space for append');
+    expect(clock.pendingTimers).toBe(0);
+    const next = await openLog();
+    expect(await next.commit(entry(1))).toBe(1);
+    await next.close();
+    expect(await verifyAuditLog(folder)).toMatchObject({ ok: true, size: 2 });
   });
 
   it('refuses more when its buffer is full, and loses nothing of it', async () => {

@@ -225,6 +225,10 @@ describe('the pin file', () => {
         expect.objectContaining({ code: 'HOTPATH_CONSTITUTION_PIN_FILE' }),
       );
     }
+    writeFileSync(pin, JSON.stringify({ ...good, activeFrom: '2026-02-01' }));
+    expect(() => createConstitution({ pinFile: pin, clock: createVirtualClock() })).toThrow(
+      'has no version whose time has come',
+    );
     writeFileSync(pin, '{');
     expect(() => createConstitution({ pinFile: pin })).toThrow('is not JSON');
     expect(() => createConstitution({ pinFile: join(folder, 'none.json') })).toThrow(

@@ -57,6 +57,28 @@ describe('verifyAuditLog', () => {
     });
   });
 
+  it.each([
+    ['a private key', privateKey],
+    ['a key of another kind', generateKeyPairSync('x25519').publicKey],
+    ['the text of a key', publicKey.export({ type: 'spki', format: 'pem' })],
+  ])('does not take %s for a damaged log', async (_, key) => {
+    await expect(verifyAuditLog(folder, { publicKey: key as never })).rejects.toThrow(
+      new TypeError("verifyAuditLog: option 'publicKey' must be a public Ed25519 key"),
+    );
+  });
+
+  it.each([0.5, 1, '16', null])(
+    'refuses a log that says to have %j entries a segment',
+    async (segmentEntries) => {
+      const meta = JSON.parse(readFileSync(path('audit.json'), 'utf8'));
+      writeFileSync(path('audit.json'), JSON.stringify({ ...meta, segmentEntries }));
+      await expect(verifyAuditLog(folder)).rejects.toMatchObject({
+        code: 'HOTPATH_AUDIT_CORRUPT',
+        message: expect.stringContaining('does not describe an audit log'),
+      });
+    },
+  );
+
   it.each([SEALED, OPEN])('names an altered entry in %s', async (name) => {
     const first = name === SEALED ? 16 : 32;
     edit(name, (lines) => lines.map((line, place) => (place === 5 ? line.replace('allow', 'denied') : line)));

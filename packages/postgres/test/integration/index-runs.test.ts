@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { spawnNode } from '@hotpath/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { runCli } from '../../src/cli.ts';
 import { governanceIndexes, type IndexDefinition, type IndexProgress } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
@@ -51,12 +51,19 @@ async function openTransaction(text: string): Promise<{ pid: number; end(): Prom
   };
 }
 
+/** What ten processes need to start together on a busy machine. */
+const STARTING_MS = 40_000;
+
 describe('ten processes at once', () => {
   it('of which some are killed: the others settle the indexes, one at a time, without a deadlock', async () => {
     const runners = Array.from({ length: 10 }, () =>
       spawnNode(applyMain, [test.server.connectionString, HASH]),
     );
-    await Promise.all(runners.map((runner) => runner.receive()));
+    // Those that a failure here would leave behind hold the lock that the tests after this need.
+    onTestFinished(async () => {
+      await Promise.all(runners.map((runner) => runner.kill()));
+    });
+    await Promise.all(runners.map((runner) => runner.receive({ timeoutMs: STARTING_MS })));
     const killed = runners.slice(0, 3);
     for (const runner of killed) {
       await pause(60);
