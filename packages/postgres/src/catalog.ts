@@ -93,7 +93,11 @@ export class Catalog {
     if (found === undefined) {
       found = this.#load(name);
       this.#tables.set(name, found);
-      found.catch(() => this.#tables.delete(name));
+      const asked = found;
+      asked.catch(() => {
+        // It may have been asked anew.
+        if (this.#tables.get(name) === asked) this.#tables.delete(name);
+      });
     }
     return found;
   }

@@ -48,7 +48,12 @@ export class DirectSession implements AsyncDisposable {
   ): Promise<DirectSession> {
     return new Promise((resolve, reject) => {
       if (owner.aborted) return reject(poolClosed());
-      const session = new DirectSession(config, clock);
+      let session: DirectSession;
+      try {
+        session = new DirectSession(config, clock);
+      } catch (error) {
+        return reject(serverDown(error, undefined));
+      }
       const end = (): void => {
         clock.clearTimeout(timer);
         owner.removeEventListener('abort', onClosed);

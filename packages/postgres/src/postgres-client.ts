@@ -57,6 +57,7 @@ export class PostgresClient<DB> implements Postgres<DB> {
   readonly #listener: Listener;
   readonly #isPooled: boolean;
   readonly #closed = new AbortController();
+  #closing: Promise<void> | undefined;
 
   constructor(options: ResolvedPostgresOptions) {
     const executor = executorFor(options, options.connectionString, options.pool);
@@ -228,6 +229,11 @@ export class PostgresClient<DB> implements Postgres<DB> {
     const read = optionReader('close', options);
     const timeoutMs = read.number('timeoutMs', CLOSE_TIMEOUT_MS, { min: 0 });
     read.end();
+    this.#closing ??= this.#close(timeoutMs);
+    await this.#closing;
+  }
+
+  async #close(timeoutMs: Milliseconds): Promise<void> {
     this.#closed.abort(poolClosed());
     this.#replicas.close();
     await Promise.all([
@@ -256,7 +262,6 @@ function executorFor(
 }
 
 function closePool(pool: ConnectionPool, timeoutMs: Milliseconds): Promise<void> {
-  if (pool.closing) return Promise.resolve();
   const { clock } = pool.options;
   return new Promise((resolve) => {
     const timer = clock.setTimeout(() => pool.destroyAll(), timeoutMs);

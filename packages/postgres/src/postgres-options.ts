@@ -1,5 +1,5 @@
 import { describe, type Milliseconds, optionReader, type ResolvedOptions } from '@hotpath/core';
-import type pg from 'pg';
+import pg from 'pg';
 import { type PoolOptions, type ResolvedPoolOptions, resolvePoolOptions } from './pool/pool-options.ts';
 
 /** What `createPostgres` takes. Absent means default; `0` is a value. */
@@ -114,7 +114,8 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
 }
 
 /**
- * Refuses what pg would read as something else: of `localhost:5432` it takes 5432 as the database.
+ * Refuses what pg can't read, certificates that it names included, and what it would read as something else: of
+ * `localhost:5432` it takes 5432 as the database.
  *
  * @throws TypeError without the text, which may hold a password.
  */
@@ -123,10 +124,16 @@ function checkConnectionString(name: string, given: unknown): void {
   if (typeof given !== 'string') {
     throw new TypeError(`createPostgres: ${name} must be a string, got ${describe(given)}`);
   }
-  if (/^(?:\/|socket:|[a-z][a-z\d+.-]*:\/\/)/i.test(given)) return;
-  throw new TypeError(
-    `createPostgres: ${name} must begin with a scheme, as postgres://user:password@host:port/database, or be the path of a socket`,
-  );
+  if (!/^(?:\/|socket:|[a-z][a-z\d+.-]*:\/\/)/i.test(given)) {
+    throw new TypeError(
+      `createPostgres: ${name} must begin with a scheme, as postgres://user:password@host:port/database, or be the path of a socket`,
+    );
+  }
+  try {
+    new pg.Client({ connectionString: given });
+  } catch (error) {
+    throw new TypeError(`createPostgres: ${name} can't be read: ${(error as Error).message}`);
+  }
 }
 
 /** What may be wrong when a client of this configuration can't connect. */

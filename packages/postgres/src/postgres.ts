@@ -264,7 +264,7 @@ export interface Postgres<DB = any> extends AsyncDisposable {
   readonly indexes: Indexes;
   /** Counters since it was made; at the cost of a look, without a query. */
   stats(): PostgresStats;
-  /** Refuses who waits, gives up listeners and index runs, and ends all connections, those in use when they come back or after `timeoutMs` (default 5,000). Never rejects but for a wrong option. */
+  /** Refuses who waits, gives up listeners and index runs, and ends all connections, those in use when they come back or after `timeoutMs` (default 5,000). Called again it resolves with the first call. Never rejects but for a wrong option. */
   close(options?: { readonly timeoutMs?: Milliseconds | undefined }): Promise<void>;
 }
 

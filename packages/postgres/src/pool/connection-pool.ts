@@ -1,4 +1,4 @@
-import { createTimerWheel, type TimerWheel } from '@hotpath/core';
+import { createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import { poolClosed, queueFull, serverDown } from '../errors.ts';
 import { connectionChannel, generationChannel } from '../telemetry.ts';
 import { sendCancelRequest } from '../wire/cancel-request.ts';
@@ -62,7 +62,7 @@ export class ConnectionPool {
     });
     this.#connector = new Connector(options, hooks, this.counters, {
       onOpened: (connection) => this.#onOpened(connection),
-      onFailed: (connection, error, retryAfterMs) => this.#onDialFailed(connection, error, retryAfterMs),
+      onFailed: (error, retryAfterMs, connection) => this.#onDialFailed(error, retryAfterMs, connection),
       onBroken: (connection, error) => this.#onClientError(connection, error),
       onPauseOver: () => {
         this.#supply();
@@ -271,7 +271,9 @@ export class ConnectionPool {
 
   #dial(replaced?: PooledConnection): void {
     const connection = this.#connector.create(this.#generation);
+    if (connection === undefined) return;
     connection.replaces = replaced;
+    if (replaced !== undefined) replaced.replacing = true;
     this.#all.add(connection);
     this.#connector.open(connection);
   }
@@ -290,9 +292,9 @@ export class ConnectionPool {
     this.#fillUp();
   }
 
-  #onDialFailed(connection: PooledConnection, error: Error, retryAfterMs: number): void {
-    if (connection.replaces !== undefined) connection.replaces.replacing = false;
-    this.#all.delete(connection);
+  #onDialFailed(error: Error, retryAfterMs: Milliseconds, connection: PooledConnection | undefined): void {
+    if (connection?.replaces !== undefined) connection.replaces.replacing = false;
+    if (connection !== undefined) this.#all.delete(connection);
     if (connectionChannel.hasSubscribers) {
       connectionChannel.publish({ kind: 'connect-failed', total: this.#all.size, error });
     }
@@ -382,7 +384,6 @@ export class ConnectionPool {
 
   #replaceAhead(connection: PooledConnection): void {
     if (this.#all.size >= this.options.max || !this.#connector.mayOpen()) return;
-    connection.replacing = true;
     this.#dial(connection);
   }
 

@@ -1,3 +1,4 @@
+import type { Milliseconds } from '@hotpath/core';
 import type { PgClient } from '../wire/pg-client.ts';
 import { type DialHooks, dial } from './dial.ts';
 import { DialPace } from './dial-pace.ts';
@@ -9,8 +10,8 @@ import { PooledConnection } from './pooled-connection.ts';
 export interface ConnectorEvents {
   /** It can be used from now on. */
   onOpened(connection: PooledConnection): void;
-  /** It can't be had; nothing of it is left. */
-  onFailed(connection: PooledConnection, error: Error, retryAfterMs: number): void;
+  /** It can't be had; nothing of it is left. `undefined` when it could not even be made. */
+  onFailed(error: Error, retryAfterMs: Milliseconds, connection: PooledConnection | undefined): void;
   /** It broke, then or at any time after. */
   onBroken(connection: PooledConnection, error: Error): void;
   /** Another one may be tried, after a pause. */
@@ -52,8 +53,16 @@ export class Connector {
     return this.#pace.mayDial(this.#connecting);
   }
 
-  create(generation: number): PooledConnection {
-    const connection = new PooledConnection(this.#hooks.createClient(), generation);
+  /** @returns Nothing when no client can be made, as where a file that its configuration names is gone. */
+  create(generation: number): PooledConnection | undefined {
+    let client: PgClient;
+    try {
+      client = this.#hooks.createClient();
+    } catch (error) {
+      this.#fail(error as Error, undefined);
+      return undefined;
+    }
+    const connection = new PooledConnection(client, generation);
     connection.client.on('error', (error: Error) => this.#events.onBroken(connection, error));
     connection.client.on('end', () => this.#events.onBroken(connection, new Error('Connection terminated')));
     return connection;
@@ -66,19 +75,23 @@ export class Connector {
     connection.abandon = dial(connection, this.#hooks, clock, connectTimeoutMs, (error) => {
       this.#connecting--;
       if (connection.state === 'closed') return;
-      const now = clock.now();
       if (error !== undefined) {
         connection.state = 'closed';
-        this.#counters.connectFailures++;
-        this.#events.onFailed(connection, error, this.#pace.failed(now));
+        this.#fail(error, connection);
         return;
       }
       this.#pace.succeeded();
+      const now = clock.now();
       connection.openedAtMs = now;
       if (maxLifetimeMs > 0) connection.expiresAtMs = now + maxLifetimeMs * (1 - 0.1 * random());
       this.#counters.opened++;
       this.#events.onOpened(connection);
     });
+  }
+
+  #fail(error: Error, connection: PooledConnection | undefined): void {
+    this.#counters.connectFailures++;
+    this.#events.onFailed(error, this.#pace.failed(this.#options.clock.now()), connection);
   }
 
   /** Nobody is told of pauses that end from now on. */

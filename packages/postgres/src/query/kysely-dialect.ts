@@ -114,6 +114,7 @@ class HotpathDriver implements Driver {
 
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     try {
+      await (connection as KyselyConnection).connection.cancelling;
       await connection.executeQuery(CompiledQuery.raw('rollback'));
     } catch (error) {
       (connection as KyselyConnection).broken = error;
@@ -126,6 +127,7 @@ class HotpathDriver implements Driver {
   }
 
   async rollbackToSavepoint(connection: DatabaseConnection, name: string): Promise<void> {
+    await (connection as KyselyConnection).connection.cancelling;
     await connection.executeQuery(CompiledQuery.raw(`rollback to ${quoteName(name)}`));
   }
 

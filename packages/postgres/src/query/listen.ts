@@ -73,7 +73,8 @@ export class Listener {
   readonly #channels = new Map<string, Channel>();
   readonly #closed = new AbortController();
   #session: Promise<DirectSession> | undefined;
-  #isComingBack = false;
+  /** The session that is to take a lost one's place; what becomes of it is looked after by who opened it. */
+  #returning: Promise<DirectSession> | undefined;
   /** When the server was last heard of. */
   #aliveAtMs: Milliseconds = 0;
 
@@ -156,7 +157,7 @@ export class Listener {
   #open(): Promise<DirectSession> {
     const opening = this.#connect(() => {
       const isWanted = this.#session === opening && this.#channels.size > 0;
-      if (isWanted && !this.#isComingBack && !this.#closed.signal.aborted) void this.#comeBack();
+      if (isWanted && this.#returning !== opening && !this.#closed.signal.aborted) void this.#comeBack();
     });
     return opening;
   }
@@ -202,11 +203,12 @@ export class Listener {
   async #comeBack(): Promise<void> {
     const { clock, random } = this.#settings;
     const lostAtMs = this.#aliveAtMs;
-    this.#isComingBack = true;
     const backoff = new Backoff(FIRST_DELAY_MS, LONGEST_DELAY_MS, random);
+    let opening: Promise<DirectSession> | undefined;
     while (!this.#closed.signal.aborted && this.#channels.size > 0) {
-      const opening = this.#open();
+      opening = this.#open();
       this.#session = opening;
+      this.#returning = opening;
       let session: DirectSession | undefined;
       try {
         session = await opening;
@@ -221,9 +223,11 @@ export class Listener {
       } catch {
         session?.destroy();
         await sleep(backoff.next(), { signal: this.#closed.signal, clock }).catch(() => {});
+        // Meanwhile all have left, and whoever came after that has a session of their own.
+        if (this.#session !== opening) break;
       }
     }
-    this.#isComingBack = false;
+    if (this.#returning === opening) this.#returning = undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
+import { type Clock, describe, type Milliseconds, type TimerHandle } from '@hotpath/core';
 import { isConnectionLoss } from '../errors.ts';
 import type { Executor } from './executor.ts';
 
@@ -58,12 +58,12 @@ export class Replicas {
 
   /** Where to read now. Replicas take turns; until they have been measured it is the primary. */
   choose(after?: WriteToken): Executor {
+    const needed = after === undefined ? 0n : positionOf(after);
     if (this.#replicas.length === 0) return this.#primary;
     if (!this.#started) {
       this.#started = true;
       void this.#check();
     }
-    const needed = after === undefined ? 0n : positionOf(after);
     for (let tries = 0; tries < this.#replicas.length; tries++) {
       const replica = this.#replicas[this.#next++ % this.#replicas.length]!;
       if (this.#isUsable(replica, needed)) return replica.executor;
@@ -145,7 +145,12 @@ function isReplicaFailure(error: unknown): boolean {
   );
 }
 
-function positionOf(lsn: string): bigint {
-  const [high, low] = lsn.split('/');
+const POSITION = /^([0-9a-f]{1,8})\/([0-9a-f]{1,8})$/i;
+
+/** @throws TypeError when it is no write token. */
+function positionOf(token: WriteToken): bigint {
+  const [, high, low] = POSITION.exec(token) ?? [];
+  if (low === undefined)
+    throw new TypeError(`readonly.query: option 'after' must be a write token, got ${describe(token)}`);
   return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
 }

@@ -215,12 +215,21 @@ export class TransactionScope<DB> implements Transaction<DB> {
       await this.query(`release ${name}`);
       return result;
     } catch (error) {
-      const connection = this.#connection;
-      if (connection.usable && connection.quiet) {
-        await this.#executor.runOn(connection, `rollback to ${name}`, undefined, this.#options);
-      }
+      await this.#rollBackTo(name);
       throw error;
     }
+  }
+
+  /** Waits for a statement that was given up: nothing that it did may outlast the savepoint. Never rejects. */
+  async #rollBackTo(name: string): Promise<void> {
+    // With its signal the transaction itself ends.
+    if (this.#options.signal?.aborted) return;
+    const connection = this.#connection;
+    await connection.cancelling;
+    if (!connection.usable) return;
+    const limits = { timeoutMs: ROLLBACK_TIMEOUT_MS };
+    // One that fails leaves a transaction that can only be rolled back.
+    await this.#executor.runOn(connection, `rollback to ${name}`, undefined, limits).catch(() => {});
   }
 
   /** @throws RejectedError (HOTPATH_PG_TRANSACTION_OVER) when the connection may be somebody else's. */

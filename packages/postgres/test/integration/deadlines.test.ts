@@ -212,6 +212,20 @@ describe('closing', () => {
     silent.close();
   });
 
+  it('is over for all who ask for it when the last connection is gone', async () => {
+    const db = test.connect();
+    const asked = db.query('select pg_sleep(0.3)');
+    await expect.poll(() => db.stats().pool.busy).toBe(1);
+    const ended: string[] = [];
+    await Promise.all([
+      asked.then(() => ended.push('query')),
+      db.close().then(() => ended.push('first')),
+      db.close().then(() => ended.push('second')),
+    ]);
+    expect(ended).toEqual(['query', 'first', 'second']);
+    expect(db.stats().pool.total).toBe(0);
+  });
+
   it('lets the process exit by itself, whatever was under way', async () => {
     const silent = await silentServer();
     const main = fileURLToPath(new URL('close-main.ts', import.meta.url));

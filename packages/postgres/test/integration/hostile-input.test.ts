@@ -485,6 +485,8 @@ describe('options', () => {
     ['maxBatchSize', { maxBatchSize: Number.NaN }, ['loader']],
     ['columns', { columns: 'id' }, ['loader', 'relation']],
     ['after', { after: 5 }, ['readonly.query']],
+    ['after', { after: 'yesterday' }, ['readonly.query']],
+    ['after', { after: '0/' }, ['readonly.query']],
     ['limit', { limit: '5' }, ['relation']],
     ['one', { one: 'yes' }, ['relation']],
     ['with', { with: {} }, ['relation']],

@@ -36,6 +36,26 @@ describe('transaction', () => {
     expect(await balance(1)).toBe(1);
   });
 
+  it.each([
+    ['ran out of time', (signal: AbortSignal) => ({ timeoutMs: 100, signal })],
+    [
+      'was aborted',
+      (signal: AbortSignal) => ({ signal: AbortSignal.any([signal, AbortSignal.timeout(100)]) }),
+    ],
+  ])('undoes a savepoint whose statement %s, and goes on', async (_, limits) => {
+    const kept = new AbortController();
+    await test.db.transaction(async (outer) => {
+      await outer.query('update accounts set balance = 10 where id = 9');
+      const inner = outer.transaction(async (nested) => {
+        await nested.query('update accounts set balance = 20 where id = 10');
+        await nested.query('select pg_sleep(30)', [], limits(kept.signal));
+      });
+      await expect(inner).rejects.toMatchObject({ name: 'TimeoutError' });
+      await outer.query('update accounts set balance = balance + 1 where id = 9');
+    });
+    expect([await balance(9), await balance(10)]).toEqual([11, 100]);
+  });
+
   it('runs again as a whole after a serialisation failure', async () => {
     let runs = 0;
     let read = 0;

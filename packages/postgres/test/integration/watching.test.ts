@@ -219,6 +219,44 @@ describe('listen', () => {
     await expect.poll(() => heard.at(-1)).toBe('after');
   });
 
+  it('has one session, also when it is asked for anew between two tries to come back', async () => {
+    await using proxy = await startFaultProxy({ port: test.server.port });
+    const db = test.connect({
+      connectionString: test.server.connectionString.replace(String(test.server.port), String(proxy.port)),
+      client: { application_name: 'asked anew' },
+      // Pauses as long as they can be.
+      pool: { random: () => 0.999 },
+    });
+    const sessions = (): Promise<unknown[]> =>
+      test.db.query("select pid from pg_stat_activity where application_name = 'asked anew'");
+    const first = await db.listen('anew', { onNotification: () => {} });
+    await proxy.setFault({ kind: 'reset', afterBytes: 0 });
+    await test.db.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'asked anew'",
+    );
+    const tries = proxy.accepted;
+    await expect.poll(() => proxy.accepted, { timeout: 10_000 }).toBeGreaterThanOrEqual(tries + 5);
+    await first.close();
+    await proxy.setFault();
+    const heard: string[] = [];
+    await db.listen('anew', { onNotification: ({ payload }) => heard.push(payload) });
+    // Longer than the longest pause.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(await sessions()).toHaveLength(1);
+    await test.db.query("select pg_notify('anew', 'once'); select pg_notify('anew', 'end')");
+    await expect.poll(() => heard).toContain('end');
+    expect(heard).toEqual(['once', 'end']);
+    // And the one that it has comes back as well.
+    await test.db.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'asked anew'",
+    );
+    await expect
+      .poll(async () => (await test.db.query("select pg_notify('anew', 'back')")) && heard.at(-1), {
+        timeout: 5_000,
+      })
+      .toBe('back');
+  });
+
   it('refuses what can not be a channel', async () => {
     for (const name of ['', 'x'.repeat(64), 5, undefined])
       await expect(test.db.listen(name as never, { onNotification: () => {} })).rejects.toThrow(

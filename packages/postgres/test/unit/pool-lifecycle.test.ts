@@ -141,6 +141,32 @@ describe('connections', () => {
     expect(pool.stats()).toMatchObject({ validations: 1, failedValidations: 1, generation: 1, total: 1 });
   });
 
+  it('that can not even be made are refused with the reason, and tried again until they can', async () => {
+    let problem: Error | undefined = new Error("ENOENT: no such file or directory, open 'client.key'");
+    const clock = createVirtualClock();
+    const options = { clock, minConnections: 1, maxReconnectDelayMs: 100, acquireTimeoutMs: 0 };
+    const pool = new ConnectionPool(resolvePoolOptions('test', options, true), {
+      createClient: () => {
+        if (problem !== undefined) throw problem;
+        return new FakeClient() as never;
+      },
+    });
+    const down = { code: 'HOTPATH_PG_DOWN', cause: problem, retryAfterMs: expect.any(Number) };
+    const asked = Array.from({ length: 3 }, () => acquireConnection(pool));
+    const refused = Promise.allSettled(asked);
+    await clock.advance(1_000);
+    for (const result of await refused) expect(result).toMatchObject({ status: 'rejected', reason: down });
+    expect(pool.stats()).toMatchObject({ waiting: 0, total: 0, connecting: 0 });
+    expect(pool.stats().connectFailures).toBeGreaterThan(5);
+    problem = undefined;
+    await clock.advance(100);
+    expect(pool.stats()).toMatchObject({ idle: 1, total: 1 });
+    pool.release(await acquireConnection(pool));
+    await new Promise<void>((resolve) => pool.close(resolve));
+    await clock.advance(3_000);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('idle for less than the limit are handed out unchecked, the last used one first', async () => {
     const { pool, clock } = setUp({ max: 3, validateAfterMs: 1_000 });
     const held = await Promise.all([1, 2, 3].map(() => acquireConnection(pool)));

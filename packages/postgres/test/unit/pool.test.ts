@@ -199,6 +199,24 @@ describe('the pool', () => {
     }
   });
 
+  it('refuses a connection string that pg can not read, and tells nothing of it', () => {
+    for (const text of [
+      'postgres://ann:secret@h:99999/shop',
+      'postgres://ann:secret@h/x?sslrootcert=/no/such',
+    ]) {
+      for (const [name, options] of Object.entries({
+        connectionString: { connectionString: text },
+        directConnectionString: { directConnectionString: text },
+        replicas: { replicas: ['postgres://localhost/x', text] },
+      })) {
+        const make = (): unknown => createPostgres(options);
+        expect(make, text).toThrow(TypeError);
+        expect(make, text).toThrow(new RegExp(`option '${name}'.* can't be read: (Invalid URL|ENOENT)`));
+        expect(make, text).not.toThrow('secret');
+      }
+    }
+  });
+
   it('takes every form of a connection string that pg does', async () => {
     for (const text of [
       'postgres://localhost/x',
