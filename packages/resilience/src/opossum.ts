@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { optionReader } from '@hotpath/core';
+import { type Milliseconds, optionReader } from '@hotpath/core';
 import OpossumBreaker from 'opossum';
 import { circuitCoreOf } from './circuit-breaker.ts';
 import type { CircuitBreaker, CircuitState } from './circuit-types.ts';
@@ -29,8 +29,12 @@ export interface OpossumFace<Arguments extends unknown[], Value> extends EventEm
   close(): void;
   enable(): void;
   disable(): void;
-  /** Opens the breaker when `check` rejects; now, and every `intervalMs` (default 5,000) until `shutdown()`. */
-  healthCheck(check: () => PromiseLike<unknown>, intervalMs?: number): void;
+  /**
+   * Opens the breaker when `check` rejects; now, and every `intervalMs` (default 5,000) until `shutdown()`.
+   *
+   * @throws TypeError when `check` is no function; RangeError when `intervalMs` is not above 0 and below 2^31.
+   */
+  healthCheck(check: () => PromiseLike<unknown>, intervalMs?: Milliseconds): void;
   /** Ends its health checks, and leaves the breaker behind it as it is. */
   shutdown(): void;
   toJSON(): unknown;
@@ -104,6 +108,8 @@ class CoreStatus extends Status {
 }
 
 const HEALTH_CHECK_MS = 5_000;
+/** The platform's timers have 31 bits, and take what is longer for a millisecond. */
+const END_OF_TIMERS_MS = 2 ** 31;
 const DECIDING_EVENTS = ['open', 'success'];
 
 /**
@@ -177,8 +183,9 @@ class FacedBreaker extends Base implements CircuitObserver {
 
   healthCheck(check: () => PromiseLike<unknown>, intervalMs = HEALTH_CHECK_MS): void {
     if (typeof check !== 'function') throw new TypeError('healthCheck: the check must be a function');
-    if (!(typeof intervalMs === 'number' && intervalMs > 0)) {
-      throw wrongArgument('healthCheck', 'intervalMs', 'a number above 0', intervalMs);
+    if (!(typeof intervalMs === 'number' && intervalMs > 0 && intervalMs < END_OF_TIMERS_MS)) {
+      const expected = `a number above 0 and below ${END_OF_TIMERS_MS}`;
+      throw wrongArgument('healthCheck', 'intervalMs', expected, intervalMs);
     }
     const run = async (): Promise<void> => {
       try {

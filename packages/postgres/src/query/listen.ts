@@ -111,7 +111,7 @@ export class Listener {
       await abortable(channel.listening, signal);
     } catch (error) {
       signal?.removeEventListener('abort', onAbort);
-      this.#remove(name, channel, subscriber);
+      if (this.#remove(name, channel, subscriber) && this.#channels.size === 0) void this.#hangUp();
       throw error;
     }
     return { channel: name, close, [Symbol.asyncDispose]: close };

@@ -235,6 +235,14 @@ describe('replicas', () => {
       .toBe('primary');
     await createPostgresOnce(replica.connectionString, 'select pg_wal_replay_resume()');
     await expect.poll(() => where(), { timeout: 10_000 }).toBe('replica');
+    // A standby notifies nobody: what was opened to ask it does not stay.
+    const standby = createPostgres({ connectionString: replica.connectionString });
+    await expect(standby.listen('news', { onNotification: () => {} })).rejects.toThrow(
+      /cannot execute LISTEN/,
+    );
+    const listening = "select pid from pg_stat_activity where query like 'listen%'";
+    await expect.poll(() => standby.query(listening)).toEqual([]);
+    await standby.close();
     await replica.kill();
     expect(await where()).toBe('primary');
     await db.close({ timeoutMs: 200 });

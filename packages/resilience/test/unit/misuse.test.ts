@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { AbortedError, RejectedError, TimeoutError } from '@hotpath/core';
 import { createVirtualClock } from '@hotpath/core/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bottleneckSchedule } from '../../src/bottleneck.ts';
 import {
   adaptiveLimit,
   bulkhead,
@@ -461,6 +462,17 @@ describe('what an outcome calls rejected', () => {
       const call = policy.executeOutcome(() => 1, { signal: controller.signal });
       controller.abort(reason);
       expect(await call).toEqual({ status: 'failed', error: reason });
+    }
+  });
+});
+
+describe('a schedule of jobs', () => {
+  it('takes no limiter that answers later: each job would spend twice', () => {
+    const limiter = redisRateLimiter({ redis: answering, limit: 100, maxLease: 0 });
+    for (const wrong of [limiter, bulkhead({ limit: 1 }), {}, null, undefined]) {
+      expect(() => bottleneckSchedule(wrong as never)).toThrow(
+        'bottleneckSchedule: the first argument must be what rateLimiter() made',
+      );
     }
   });
 });

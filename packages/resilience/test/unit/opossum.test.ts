@@ -92,7 +92,12 @@ describe('a fault of opossum that its users do not meet here', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(checks).toBe(seen);
     expect(() => asOpossum(breaker, () => 1).healthCheck(null as never)).toThrow('function');
-    expect(() => asOpossum(breaker, () => 1).healthCheck(failing, 0)).toThrow("'intervalMs'");
+    // The platform's timers would take the last two for a millisecond.
+    for (const intervalMs of [0, Number.NaN, '5', 2 ** 31, Number.POSITIVE_INFINITY]) {
+      expect(() => asOpossum(breaker, () => 1).healthCheck(failing, intervalMs as never)).toThrow(
+        /'intervalMs' must be a number above 0 and below 2147483648/,
+      );
+    }
   });
 
   it('callers share no abort signal', async () => {
