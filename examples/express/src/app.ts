@@ -15,18 +15,24 @@ export function createApp(constitution: Constitution, suppliers: HttpClient): Ex
 
   app.get('/offers/:product', async (request, response) => {
     // One slow or broken supplier does not keep the others' offers back.
-    const paths = ['north', 'south', 'west'].map((name) => `/${name}/${request.params.product}`);
+    const paths = ['north', 'south', 'west'].map((name) => about(`/${name}/offers`, request.params.product));
     const results = await suppliers.gather(paths, { as: 'json', itemTimeoutMs: 500 });
     const offers = results.flatMap((result) => (result.status === 'ok' ? [result.value] : []));
     response.status(offers.length === 0 ? 503 : 200).json({ offers, missing: paths.length - offers.length });
   });
 
   app.get('/stock/:product', async (request, response) => {
-    response.json(await suppliers.getJson(`/stock/${request.params.product}`, { signal: leaving(response) }));
+    const stock = about('/stock', request.params.product);
+    response.json(await suppliers.getJson(stock, { signal: leaving(response) }));
   });
 
   app.use(problem);
   return app;
+}
+
+/** Never as a part of the path: there a product of the name `../admin` would ask for something else. */
+function about(path: string, product: string): string {
+  return `${path}?product=${encodeURIComponent(product)}`;
 }
 
 /** Aborts when the client has left before it was answered. */

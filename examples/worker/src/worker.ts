@@ -24,6 +24,8 @@ export interface MailWorkerOptions {
   readonly workers: number;
 }
 
+const PROBE_PAUSE_MS = 100;
+
 /**
  * A worker that keeps the fleet below the provider's limit, and leaves the provider alone while it is down.
  *
@@ -57,7 +59,9 @@ export function createMailWorker({
         await guarded.execute(({ signal }) => send(data, signal));
       } catch (error) {
         if (!isHotpathError(error, 'HOTPATH_CIRCUIT_OPEN')) throw error;
-        throw await pause(worker, 'retryAfterMs' in error ? Number(error.retryAfterMs) : 1_000);
+        // While a single probe is under way nobody knows how long.
+        const { retryAfterMs = PROBE_PAUSE_MS } = error as { readonly retryAfterMs?: number };
+        throw await pause(worker, retryAfterMs);
       }
     },
     { connection, concurrency: 10 },

@@ -59,17 +59,32 @@ afterAll(async () => {
 test('offers of all suppliers are gathered, and each is asked under the document in force', async () => {
   const response = await fetch(`${url}/offers/tea`, { headers });
   expect(await response.json()).toEqual({
-    offers: [{ path: '/north/tea' }, { path: '/south/tea' }, { path: '/west/tea' }],
+    offers: ['north', 'south', 'west'].map((name) => ({ path: `/${name}/offers?product=tea` })),
     missing: 0,
   });
   expect(hashesSeen).toEqual([HASH, HASH, HASH]);
+});
+
+test.each([
+  ['tea/..', 'tea%2F..'],
+  ['../../admin', '..%2F..%2Fadmin'],
+  ['tea?all=1#x', 'tea%3Fall%3D1%23x'],
+])('a product of the name %s asks for nothing else of the suppliers', async (product, encoded) => {
+  const { offers } = await (await fetch(`${url}/offers/${encoded}`, { headers })).json();
+  const [{ path }] = offers;
+  const asked = new URL(path, 'http://supplier');
+  expect([asked.pathname, [...asked.searchParams], asked.hash]).toEqual([
+    '/north/offers',
+    [['product', product]],
+    '',
+  ]);
 });
 
 test('a supplier that does not answer is left out', async () => {
   answer = (path) => (path.startsWith('/south') ? undefined : { status: 200, body: { path } });
   const response = await fetch(`${url}/offers/tea`, { headers });
   expect(await response.json()).toEqual({
-    offers: [{ path: '/north/tea' }, { path: '/west/tea' }],
+    offers: ['north', 'west'].map((name) => ({ path: `/${name}/offers?product=tea` })),
     missing: 1,
   });
 });

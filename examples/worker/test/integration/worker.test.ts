@@ -82,11 +82,13 @@ test('while the provider is down it is left alone, and jobs wait instead of fail
   let isDown = true;
   let calls = 0;
   const failed: string[] = [];
+  const reasons = new Set<string>();
   const worker = startWorker(async () => {
     calls++;
     if (isDown) throw new Error('connection refused');
   }, 1_000);
-  worker.on('failed', (job) => {
+  worker.on('failed', (job, error) => {
+    reasons.add(error.message);
     if (job !== undefined && job.attemptsMade >= 5) failed.push(job.id as string);
   });
   const recovery = setTimeout(() => {
@@ -95,6 +97,8 @@ test('while the provider is down it is left alone, and jobs wait instead of fail
   await runAll(30);
   clearTimeout(recovery);
   expect(failed).toEqual([]);
+  // What was refused was not tried, and did not fail.
+  expect([...reasons]).toEqual(['connection refused']);
   // Thirty jobs with five attempts each would have been 150 calls.
   expect(calls).toBeLessThan(120);
 });
