@@ -93,6 +93,14 @@ export function transactionOver(): RejectedError<'HOTPATH_PG_TRANSACTION_OVER'> 
   );
 }
 
+/** A savepoint was asked for while another one of the same handle was open. */
+export function transactionBusy(): RejectedError<'HOTPATH_PG_TRANSACTION_BUSY'> {
+  return new RejectedError(
+    'HOTPATH_PG_TRANSACTION_BUSY',
+    'a savepoint of this transaction is open: await its end, or use its own handle for what belongs within it',
+  );
+}
+
 /** A name is not that of a table or column. */
 export function unknownName(what: string): RejectedError<'HOTPATH_PG_UNKNOWN_NAME'> {
   return new RejectedError('HOTPATH_PG_UNKNOWN_NAME', what);

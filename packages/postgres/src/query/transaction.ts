@@ -1,6 +1,13 @@
 import { describe, type Milliseconds, optionReader, sleep } from '@hotpath/core';
 import { Kysely } from 'kysely';
-import { commitUnknown, isConnectionLoss, rolledBack, sqlState, transactionOver } from '../errors.ts';
+import {
+  commitUnknown,
+  isConnectionLoss,
+  rolledBack,
+  sqlState,
+  transactionBusy,
+  transactionOver,
+} from '../errors.ts';
 import type { PooledConnection } from '../pool/pooled-connection.ts';
 import type { Executor } from './executor.ts';
 import { HotpathDialect } from './kysely-dialect.ts';
@@ -39,9 +46,10 @@ export interface Transaction<DB> {
   ): Promise<Row[]>;
   /**
    * Runs `work` within a savepoint: when it fails, only its own effects are undone, and the failure is the caller's to
-   * catch or to pass on.
+   * catch or to pass on. What runs on the outer handle meanwhile is within the savepoint as well.
    *
    * @throws What `work` throws; RejectedError (HOTPATH_PG_TRANSACTION_OVER) after the callback has settled.
+   * @throws RejectedError (HOTPATH_PG_TRANSACTION_BUSY) while another savepoint of this handle is open.
    */
   transaction<T>(work: (inner: Transaction<DB>) => Promise<T>): Promise<T>;
 }
@@ -148,6 +156,8 @@ export class TransactionScope<DB> implements Transaction<DB> {
   readonly #depth: number;
   #kysely: Kysely<DB> | undefined;
   #isOver = false;
+  /** While a savepoint is open: to undo it undoes all that came after it, whoever did that. */
+  #isBusy = false;
 
   constructor(executor: Executor, connection: PooledConnection, options: QueryOptions, depth = 0) {
     this.#executor = executor;
@@ -202,6 +212,16 @@ export class TransactionScope<DB> implements Transaction<DB> {
   }
 
   async transaction<T>(work: (inner: Transaction<DB>) => Promise<T>): Promise<T> {
+    if (this.#isBusy) throw transactionBusy();
+    this.#isBusy = true;
+    try {
+      return await this.#inSavepoint(work);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #inSavepoint<T>(work: (inner: Transaction<DB>) => Promise<T>): Promise<T> {
     const name = `hotpath_${this.#depth + 1}`;
     await this.query(`savepoint ${name}`);
     try {

@@ -56,6 +56,30 @@ describe('transaction', () => {
     expect([await balance(9), await balance(10)]).toEqual([11, 100]);
   });
 
+  it('has one savepoint open at a time, since to undo one would undo what another did meanwhile', async () => {
+    let failed: unknown;
+    await test.db.transaction(async (outer) => {
+      const first = outer.transaction(async (one) => {
+        await one.query('update accounts set balance = 30 where id = 3');
+        // Its own handle is fine, the one around it is not.
+        await one.transaction((inner) => inner.query('update accounts set balance = 31 where id = 3'));
+        await expect(outer.transaction(async () => {})).rejects.toMatchObject({
+          code: 'HOTPATH_PG_TRANSACTION_BUSY',
+        });
+        await one.query('update accounts set balance = balance + 1 where id = 3');
+      });
+      const second = outer.transaction(async (two) => {
+        await two.query('update accounts set balance = 40 where id = 4');
+        throw new Error('second');
+      });
+      failed = await second.catch((error) => error);
+      await first;
+      await outer.transaction((three) => three.query('update accounts set balance = 50 where id = 4'));
+    });
+    expect(failed).toMatchObject({ code: 'HOTPATH_PG_TRANSACTION_BUSY', family: 'rejected' });
+    expect([await balance(3), await balance(4)]).toEqual([32, 50]);
+  });
+
   it('runs again as a whole after a serialisation failure', async () => {
     let runs = 0;
     let read = 0;
