@@ -33,6 +33,8 @@ export interface AuditVerification {
 }
 
 const MOST_PROBLEMS = 1_000;
+/** Segments; each of them takes time and memory of its own. */
+const MOST_MISSING = 100_000;
 
 /**
  * Reads a whole audit log and names each entry that was altered, removed, moved or slipped in.
@@ -63,6 +65,13 @@ export async function verifyAuditLog(
   const verification = new Verification(reader, meta.segmentEntries, checkpoints, problems);
   const byNumber = new Map(segments.map((segment) => [segment.number, segment]));
   const last = segments.at(-1)?.number ?? -1;
+  const missing = last + 1 - segments.length;
+  if (missing > MOST_MISSING) {
+    throw new AuditCorruptError(
+      'HOTPATH_AUDIT_CORRUPT',
+      `the audit log is damaged: ${missing} segments before segment ${last} are missing`,
+    );
+  }
   for (let number = 0; number <= last; number++) {
     await verification.read(number, byNumber.get(number), number === last);
     onProgress?.(verification.size);

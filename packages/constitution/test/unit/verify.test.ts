@@ -147,6 +147,14 @@ describe('verifyAuditLog', () => {
     expect(await problems()).toEqual([['removed', 16, 32]]);
   });
 
+  it('does not look for the segments before one that somebody has put far away', async () => {
+    writeFileSync(path('segment-4000000000.log'), '');
+    await expect(verifyAuditLog(folder)).rejects.toMatchObject({
+      code: 'HOTPATH_AUDIT_CORRUPT',
+      message: 'the audit log is damaged: 3999999997 segments before segment 4000000000 are missing',
+    });
+  });
+
   it('tells a damaged tree from damaged entries', async () => {
     const tree = readFileSync(path('segment-000001.tree'));
     tree[40] = (tree[40] as number) ^ 1;
