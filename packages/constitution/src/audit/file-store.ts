@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { AuditCorruptError } from '../errors.ts';
 import { linesOf } from '../internal/lines-of.ts';
 import { makeFolder } from '../internal/make-folder.ts';
+import { writeAll } from '../internal/write-all.ts';
 import { syncFolder, writeWhole } from '../internal/write-whole.ts';
+import { CheckpointFile } from './checkpoint-file.ts';
 import { parseLine } from './entry.ts';
 import { HASH_BYTES } from './merkle.ts';
 import type { AuditMeta, AuditStore, StoredLines, StoredSegment } from './store.ts';
@@ -22,6 +24,7 @@ import { takeWriterLock } from './writer-lock.ts';
  */
 export class FileAuditStore implements AuditStore {
   readonly #directory: string;
+  readonly #checkpoints: CheckpointFile;
   #release: (() => void) | undefined;
   #log: FileHandle | undefined;
   #logSegment = -1;
@@ -31,11 +34,10 @@ export class FileAuditStore implements AuditStore {
   #unsyncedBytes = 0;
   /** Whether the last sync failed. */
   #isDoubtful = false;
-  #checkpointBytes = 0;
-  #isCheckpointDoubtful = false;
 
   constructor(directory: string) {
     this.#directory = directory;
+    this.#checkpoints = new CheckpointFile(this.#path('checkpoints'));
   }
 
   #path(name: string): string {
@@ -75,13 +77,7 @@ export class FileAuditStore implements AuditStore {
       const path = this.#segmentPath(number, 'log');
       if (state === 'open') writeWhole(path, await readFile(path));
     }
-    const checkpoints = this.#path('checkpoints');
-    if (existsSync(checkpoints)) {
-      const content = await readFile(checkpoints);
-      // One whose write was cut off says nothing; it must not spoil the next one.
-      this.#checkpointBytes = content.lastIndexOf(10) + 1;
-      writeWhole(checkpoints, content.subarray(0, this.#checkpointBytes));
-    }
+    await this.#checkpoints.open();
     return stored ?? meta;
   }
 
@@ -158,18 +154,8 @@ export class FileAuditStore implements AuditStore {
     return readFile(this.#segmentPath(segment, 'tree'));
   }
 
-  async checkpoints(): Promise<readonly string[]> {
-    const path = this.#path('checkpoints');
-    if (!existsSync(path)) return [];
-    const lines = (await readFile(path, 'utf8')).split('\n');
-    if (lines.at(-1) === '') lines.pop();
-    return lines.map((line) => {
-      try {
-        return String(JSON.parse(line));
-      } catch {
-        return line;
-      }
-    });
+  checkpoints(): Promise<readonly string[]> {
+    return this.#checkpoints.notes();
   }
 
   async append(segment: number, _firstIndex: number, lines: readonly string[]): Promise<void> {
@@ -258,24 +244,8 @@ export class FileAuditStore implements AuditStore {
     }
   }
 
-  async addCheckpoint(note: string): Promise<void> {
-    const path = this.#path('checkpoints');
-    const bytes = Buffer.from(`${JSON.stringify(note)}\n`);
-    if (this.#checkpointBytes === 0 || this.#isCheckpointDoubtful) {
-      const synced = this.#checkpointBytes === 0 ? '' : await readFile(path);
-      writeWhole(path, Buffer.concat([Buffer.from(synced).subarray(0, this.#checkpointBytes), bytes]));
-    } else {
-      this.#isCheckpointDoubtful = true;
-      const file = await open(path, 'r+');
-      try {
-        await writeAll(file, bytes, this.#checkpointBytes);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-    }
-    this.#isCheckpointDoubtful = false;
-    this.#checkpointBytes += bytes.length;
+  addCheckpoint(note: string): Promise<void> {
+    return this.#checkpoints.add(note);
   }
 
   async drop(segment: number): Promise<void> {
@@ -315,11 +285,4 @@ function spansOf(positions: readonly number[]): readonly { readonly start: numbe
     else spans.push({ start: position, end: position + 1 });
   }
   return spans;
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
-    written += bytesWritten;
-  }
 }
