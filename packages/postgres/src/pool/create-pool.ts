@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events';
-import { isHotpathError, TimeoutError } from '@hotpath/core';
 import type pg from 'pg';
 import { type AcquireOptions, AcquireWaiter, acquireConnection } from '../query/acquire.ts';
 import { QueryShapes } from '../query/query-shape.ts';
 import type { PgCallback, PgClient, PgClientConstructor, PgSubmittable } from '../wire/pg-client.ts';
 import { WireClient } from '../wire/wire-client.ts';
 import { ConnectionPool } from './connection-pool.ts';
+import { asPgKnows, withAliases } from './pg-names.ts';
 import { PoolClient } from './pool-client.ts';
 import { type PoolOptions, resolvePoolOptions } from './pool-options.ts';
 import type { PoolStats } from './pool-stats.ts';
@@ -270,34 +270,6 @@ function hide(options: object, name: string): void {
   if (value !== undefined) {
     Object.defineProperty(options, name, { value, enumerable: false, writable: true, configurable: true });
   }
-}
-
-/** pg-pool's names for what has another name here; ours win. */
-function withAliases(options: CreatePoolOptions): PoolOptions {
-  const { min, idleTimeoutMillis, connectionTimeoutMillis, maxLifetimeSeconds } = options;
-  const { poolSize } = options as { poolSize?: number };
-  const aliases: Record<string, unknown> = {};
-  if (poolSize !== undefined) aliases.max = poolSize;
-  if (min !== undefined) aliases.minConnections = min;
-  if (idleTimeoutMillis !== undefined) aliases.idleTimeoutMs = idleTimeoutMillis ?? 0;
-  if (maxLifetimeSeconds !== undefined) aliases.maxLifetimeMs = maxLifetimeSeconds * 1000;
-  if (connectionTimeoutMillis !== undefined) {
-    aliases.acquireTimeoutMs = connectionTimeoutMillis;
-    aliases.connectTimeoutMs = connectionTimeoutMillis;
-  }
-  const defined = Object.entries(options).filter(([, value]) => value !== undefined);
-  const all = { ...aliases, ...Object.fromEntries(defined) } as Record<string, unknown>;
-  if (all.maxUses === Number.POSITIVE_INFINITY) delete all.maxUses;
-  return all as PoolOptions;
-}
-
-/** Errors as users of pg-pool know them: the cause of a failed connect itself, and its words for a timeout. */
-function asPgKnows(error: unknown): unknown {
-  if (isHotpathError(error, 'HOTPATH_PG_DOWN') && error.cause !== undefined) return error.cause;
-  if (isHotpathError(error, 'HOTPATH_PG_ACQUIRE_TIMEOUT')) {
-    return new TimeoutError(error.code, 'timeout exceeded when trying to connect', { cause: error });
-  }
-  return error;
 }
 
 /**
