@@ -12,11 +12,16 @@ import { acquireConnection } from '../../src/query/acquire.ts';
 import { QueryShapes } from '../../src/query/query-shape.ts';
 import { PreparedStatement, StatementCache } from '../../src/wire/statement-cache.ts';
 
+/** What becomes of a connection; `throws`: not even its client can be made. */
+interface Script {
+  mode: 'connects' | 'refuses' | 'hangs' | 'throws';
+}
+
 /** A client that connects as it is told to, and ends at once. */
 class ScriptedClient extends EventEmitter {
   readonly connection = { stream: { destroy: () => this.emit('end'), destroyed: false } };
-  readonly script: { mode: 'connects' | 'refuses' | 'hangs' };
-  constructor(script: { mode: 'connects' | 'refuses' | 'hangs' }) {
+  readonly script: Script;
+  constructor(script: Script) {
     super();
     this.script = script;
   }
@@ -36,23 +41,26 @@ class ScriptedClient extends EventEmitter {
 function scripted(options: PoolOptions = {}): {
   pool: ConnectionPool;
   clock: VirtualClock;
-  script: { mode: 'connects' | 'refuses' | 'hangs' };
+  script: Script;
   made: () => number;
 } {
   const clock = createVirtualClock();
-  const script: { mode: 'connects' | 'refuses' | 'hangs' } = { mode: 'connects' };
+  const script: Script = { mode: 'connects' };
   let made = 0;
   const pool = new ConnectionPool(
     resolvePoolOptions('test', { clock, random: seededRandom(1), ...options }, true),
     {
       createClient: () => {
         made++;
+        if (script.mode === 'throws') throw new Error('no certificate');
         return new ScriptedClient(script) as never;
       },
     },
   );
   return { pool, clock, script, made: () => made };
 }
+
+const STEPS = ['acquire', 'release', 'fail', 'abort', 'time', 'connects', 'refuses', 'throws'] as const;
 
 describe('the pool', () => {
   it('tries one connection at a time while the server refuses, with growing pauses up to the longest', async () => {
@@ -116,50 +124,50 @@ describe('the pool', () => {
 
   it('never has more connections than allowed nor serves out of turn, whatever its callers do', async () => {
     await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.constantFrom('acquire', 'release', 'fail', 'abort', 'time'), { maxLength: 60 }),
-        async (steps) => {
-          const { pool, clock } = scripted({
-            max: 3,
-            validateAfterMs: 50,
-            maxLifetimeMs: 400,
-            acquireTimeoutMs: 0,
-          });
-          const held: Parameters<typeof pool.release>[0][] = [];
-          const served: number[] = [];
-          const aborts: AbortController[] = [];
-          let asked = 0;
-          for (const step of steps) {
-            if (step === 'acquire') {
-              const turn = asked++;
-              const abort = new AbortController();
-              aborts.push(abort);
-              acquireConnection(pool, { signal: abort.signal }).then(
-                (connection) => {
-                  served.push(turn);
-                  held.push(connection);
-                },
-                () => {},
-              );
-            } else if (step === 'abort') aborts.pop()?.abort(new Error('gone'));
-            else if (step === 'time') await clock.advance(60);
-            else {
-              const connection = held.shift();
-              if (connection !== undefined)
-                pool.release(connection, step === 'fail' ? new Error('broken') : undefined);
-            }
-            await clock.settle();
-            expect(pool.total).toBeLessThanOrEqual(3);
-            expect(held.length).toBeLessThanOrEqual(3);
+      fc.asyncProperty(fc.array(fc.constantFrom(...STEPS), { maxLength: 60 }), async (steps) => {
+        const { pool, clock, script } = scripted({
+          max: 3,
+          validateAfterMs: 50,
+          maxLifetimeMs: 400,
+          acquireTimeoutMs: 0,
+        });
+        const held: Parameters<typeof pool.release>[0][] = [];
+        const served: number[] = [];
+        const aborts: AbortController[] = [];
+        let asked = 0;
+        let refused = 0;
+        for (const step of steps) {
+          if (step === 'connects' || step === 'refuses' || step === 'throws') script.mode = step;
+          else if (step === 'acquire') {
+            const turn = asked++;
+            const abort = new AbortController();
+            aborts.push(abort);
+            acquireConnection(pool, { signal: abort.signal }).then(
+              (connection) => {
+                served.push(turn);
+                held.push(connection);
+              },
+              () => refused++,
+            );
+          } else if (step === 'abort') aborts.pop()?.abort(new Error('gone'));
+          else if (step === 'time') await clock.advance(60);
+          else {
+            const connection = held.shift();
+            if (connection !== undefined)
+              pool.release(connection, step === 'fail' ? new Error('broken') : undefined);
           }
-          expect(served).toEqual([...served].sort((a, b) => a - b));
-          for (const abort of aborts) abort.abort(new Error('end'));
-          for (const connection of held) pool.release(connection);
-          await new Promise<void>((resolve) => pool.close(resolve));
-          expect(pool.total).toBe(0);
-        },
-      ),
-      { numRuns: 200 },
+          await clock.settle();
+          expect(pool.total).toBeLessThanOrEqual(3);
+          expect(held.length).toBeLessThanOrEqual(3);
+        }
+        expect(served).toEqual([...served].sort((a, b) => a - b));
+        for (const abort of aborts) abort.abort(new Error('end'));
+        for (const connection of held) pool.release(connection);
+        await new Promise<void>((resolve) => pool.close(resolve));
+        expect([pool.total, pool.waiting]).toEqual([0, 0]);
+        expect(served.length + refused).toBe(asked);
+      }),
+      { numRuns: 500 },
     );
   });
 
