@@ -1,4 +1,5 @@
 import type { Cache } from './cache.ts';
+import { BIND } from './internal/cached-function.ts';
 import type { CachedFunction, WrapOptions } from './types.ts';
 
 type Method<Args extends readonly unknown[]> = (this: never, ...args: Args) => Promise<unknown>;
@@ -56,15 +57,35 @@ export function cached<Args extends readonly unknown[] = never[]>(
 /**
  * The cache's side of a decorated method: `peek`, `invalidate` and the rest.
  *
+ * What begins loads by itself (`with`, `many`, `warm`, or calling what this returns) needs the `instance` for the method's
+ * `this`; without one it is `undefined`.
+ *
+ * @example
+ * class Policies {
+ *   @cached(cache, { name: 'policy' })
+ *   async find(id: string) {
+ *     return { id };
+ *   }
+ * }
+ * const policies = new Policies();
+ * await cachedMethod(policies.find).invalidate('42');
+ * await cachedMethod(policies.find, policies).with({ signal: AbortSignal.timeout(100) }, '42');
+ *
  * @throws TypeError when the method is not decorated with {@link cached}.
  */
 export function cachedMethod<Args extends readonly unknown[], Value>(
   method: (...args: Args) => Promise<Value>,
+  instance?: object,
 ): CachedFunction<Args, Value> {
-  if (typeof method !== 'function' || !('cacheName' in method)) {
+  if (typeof method !== 'function' || !(BIND in method)) {
     throw new TypeError('cachedMethod: the method is not decorated with cached()');
   }
-  return method as CachedFunction<Args, Value>;
+  const cachedFunction = method as Bindable<Args, Value>;
+  return instance === undefined ? cachedFunction : cachedFunction[BIND](instance);
+}
+
+interface Bindable<Args extends readonly unknown[], Value> extends CachedFunction<Args, Value> {
+  [BIND](instance: object): CachedFunction<Args, Value>;
 }
 
 function classNameOf(target: unknown): string | undefined {

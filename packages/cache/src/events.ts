@@ -26,6 +26,20 @@ export interface CorruptEntryEvent {
   readonly reason: string;
 }
 
+/**
+ * A value was kept out of Redis because it can't be encoded there: `hotpath:cache:unencodable-value`.
+ *
+ * Who loaded or set it has it all the same, and so has the memory of this process; the other processes load for themselves.
+ */
+export interface UnencodableValueEvent {
+  readonly namespace: string;
+  readonly key: string;
+  /** `load`: a loader or factory made it; `set`: it was given to `set` or `setMany`. */
+  readonly operation: 'load' | 'set';
+  /** What the codec threw. */
+  readonly error: unknown;
+}
+
 /** Invalidations were repeated after Redis came back or lost some: `hotpath:cache:replay`. */
 export interface ReplayEvent {
   readonly namespace: string;
@@ -39,10 +53,12 @@ export const events: {
   readonly stateChange: EventChannel<StateChangeEvent>;
   readonly load: EventChannel<LoadEvent>;
   readonly corruptEntry: EventChannel<CorruptEntryEvent>;
+  readonly unencodableValue: EventChannel<UnencodableValueEvent>;
   readonly replay: EventChannel<ReplayEvent>;
 } = Object.freeze({
   stateChange: eventChannel<StateChangeEvent>('cache', 'state-change'),
   load: eventChannel<LoadEvent>('cache', 'load'),
   corruptEntry: eventChannel<CorruptEntryEvent>('cache', 'corrupt-entry'),
+  unencodableValue: eventChannel<UnencodableValueEvent>('cache', 'unencodable-value'),
   replay: eventChannel<ReplayEvent>('cache', 'replay'),
 });

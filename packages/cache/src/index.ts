@@ -1,11 +1,13 @@
-export { type Cache, createCache, type Factory } from './cache.ts';
+export type { Cache, Factory } from './cache.ts';
 export { type CachedDecorator, cached, cachedMethod } from './cached.ts';
+export { createCache } from './create-cache.ts';
 export type {
   CacheState,
   CorruptEntryEvent,
   LoadEvent,
   ReplayEvent,
   StateChangeEvent,
+  UnencodableValueEvent,
 } from './events.ts';
 export { CACHE_DEFAULTS, type CacheOptions } from './options.ts';
 export {

@@ -1,4 +1,5 @@
-import { type Cache, createCache } from './cache.ts';
+import type { Cache } from './cache.ts';
+import { createCache } from './create-cache.ts';
 import type { CacheOptions } from './options.ts';
 
 /** What the presets take: {@link CacheOptions} with the constitutional hash required and the namespace given. */

@@ -31,6 +31,8 @@ export interface CacheStats {
     readonly latencyMaxMs: Milliseconds;
     /** Entries that could not be read. */
     readonly corrupt: number;
+    /** Values that could not be encoded, and were kept out. */
+    readonly unencodable: number;
     readonly fills: number;
     /** Loaded values that were not stored, because they were invalidated during the load. */
     readonly refusedFills: number;
@@ -54,7 +56,7 @@ export interface CacheStats {
 }
 
 /** Reads the counters of a cache. */
-export function statsOf(core: CacheCore, regions: readonly Region[]): CacheStats {
+export function statsOf(core: CacheCore, regions: Iterable<Region>): CacheStats {
   const { counters, tier } = core;
   let entries = 0;
   let bytes = 0;
@@ -85,6 +87,7 @@ export function statsOf(core: CacheCore, regions: readonly Region[]): CacheStats
       latencyMeanMs: ratio(counters.l2LatencyTotalMs, answers),
       latencyMaxMs: counters.l2LatencyMaxMs,
       corrupt: counters.corrupt,
+      unencodable: counters.unencodable,
       fills: counters.fills,
       refusedFills: counters.refusedFills,
     },

@@ -1,13 +1,14 @@
-import type { CachedFunction, CallOptions, ChangeResult, LoadContext } from '../types.ts';
-import { warmUp } from '../warm-up.ts';
+import { optionReader } from '@hotpath/core';
+import type { CachedFunction, CallOptions, ChangeResult, LoadContext, WarmOptions } from '../types.ts';
 import { closedError } from './cache-core.ts';
-import { checkTags } from './checks.ts';
+import { checkArguments, checkItems, checkTags, readSignal } from './checks.ts';
 import type { Load } from './flight.ts';
 import { keyOfString, type LocalKey } from './key-codec.ts';
 import { KeyMemo } from './key-memo.ts';
 import type { ResolvedEntryOptions } from './lifetime.ts';
 import type { Place } from './memory.ts';
 import type { Region } from './region.ts';
+import { readWarmLimits, warmUp } from './warm-up.ts';
 
 interface Settings<Args extends readonly unknown[]> {
   readonly name: string;
@@ -22,6 +23,9 @@ interface Changes {
   drop(key: LocalKey): Promise<ChangeResult>;
   dropAll(): Promise<ChangeResult>;
 }
+
+/** On a cached function: gives one over the same values whose loads have another `this`. */
+export const BIND: unique symbol = Symbol('bind');
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
 
@@ -88,12 +92,9 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     return keyAt(askedFor(args));
   }
 
-  function load(receiver: unknown, args: Args, key: LocalKey, options?: CallOptions): Promise<Value> {
-    return region.get(
-      key,
-      new CallLoad(loader as (...args: Args) => unknown, receiver, args, settings),
-      options,
-    ) as Promise<Value>;
+  function load(receiver: unknown, args: Args, key: LocalKey, signal?: AbortSignal): Promise<Value> {
+    const run = new CallLoad(loader as (...args: Args) => unknown, receiver, args, settings);
+    return region.get(key, run, signal) as Promise<Value>;
   }
 
   // Calls of one or two arguments go without an array of them, which would cost more than the hit: as long as
@@ -138,29 +139,47 @@ export function makeCachedFunction<Args extends readonly unknown[], Value>(
     return entry === undefined ? undefined : (region.valueOf(entry) as Value);
   }
 
-  const cached = call as unknown as CachedFunction<Args, Value>;
-  return Object.defineProperties(
-    cached,
-    Object.getOwnPropertyDescriptors({
-      cacheName: name,
-      peek,
-      async with(options: CallOptions, ...args: Args): Promise<Value> {
-        return load(undefined, args, keyFor(args), options);
-      },
-      many: async (calls: Iterable<Args>): Promise<Value[]> => {
-        return Promise.all([...calls].map((args) => cached(...args)));
-      },
-      async set(args: Args, value: Value): Promise<ChangeResult> {
-        return changes.set(keyFor(args), value, tagsOf(settings, args));
-      },
-      async invalidate(...args: Args): Promise<ChangeResult> {
-        if (core.isClosed) throw closedError();
-        return changes.drop(keyFor(args));
-      },
-      invalidateAll: () => changes.dropAll(),
-      warm: (calls: Iterable<Args>, options = {}) => warmUp(calls, (args) => cached(...args), options),
-    }),
-  );
+  /** What a cached function has besides being called; `receiver` is the `this` of loads that are begun through it. */
+  function withSurface(target: object, receiver: unknown): CachedFunction<Args, Value> {
+    const get = (args: Args): Promise<Value> => Reflect.apply(call, receiver, args) as Promise<Value>;
+    return Object.defineProperties(
+      target,
+      Object.getOwnPropertyDescriptors({
+        cacheName: name,
+        peek,
+        async with(options: CallOptions, ...args: Args): Promise<Value> {
+          const read = optionReader(`${name}.with`, options);
+          const signal = readSignal(read);
+          read.end();
+          return load(receiver, args, keyFor(args), signal);
+        },
+        async many(calls: Iterable<Args>): Promise<Value[]> {
+          checkItems(`${name}.many`, 'the calls', calls);
+          const all = [...calls].map((args) => checkArguments(`${name}.many`, args));
+          return Promise.all(all.map(get));
+        },
+        async set(args: Args, value: Value): Promise<ChangeResult> {
+          const key = keyFor(checkArguments(`${name}.set`, args));
+          return changes.set(key, value, tagsOf(settings, args));
+        },
+        async invalidate(...args: Args): Promise<ChangeResult> {
+          return changes.drop(keyFor(args));
+        },
+        invalidateAll: () => changes.dropAll(),
+        async warm(calls: Iterable<Args>, options?: WarmOptions) {
+          checkItems(`${name}.warm`, 'the calls', calls);
+          const read = optionReader(`${name}.warm`, options);
+          const limits = readWarmLimits(read);
+          read.end();
+          if (core.isClosed) throw closedError();
+          return warmUp(calls, limits, (args) => get(checkArguments(`${name}.warm`, args)));
+        },
+        [BIND]: (self: unknown) => withSurface((...args: Args) => Reflect.apply(call, self, args), self),
+      }),
+    ) as CachedFunction<Args, Value>;
+  }
+
+  return withSurface(call, undefined);
 }
 
 function keyAt(asked: LocalKey | Place): LocalKey {

@@ -14,6 +14,12 @@ interface Confirmed {
 }
 
 const EVERYTHING: Change = Object.freeze({ keys: [], marks: [], isAll: true });
+/** Stands where a forgotten change was, so that it can be collected. */
+const NOTHING: Confirmed = Object.freeze({
+  sequence: 0,
+  history: '',
+  change: Object.freeze({ keys: [], marks: [], isAll: false }),
+});
 
 /**
  * The changes of one shard that Redis does not have, or may lose.
@@ -27,9 +33,11 @@ export class ChangeLog {
   #keys = new Set<string>();
   #marks = new Set<Mark>();
   #isAll = false;
-  /** A ring: the oldest is at `#oldest`, once it is full. */
-  readonly #recent: Confirmed[] = [];
+  /** In the order in which they came; those before `#oldest` are forgotten. */
+  #recent: Confirmed[] = [];
   #oldest = 0;
+  /** How many keys and marks the others name. */
+  #remembered = 0;
   #forgottenSequence = 0;
 
   constructor(maxChanges: number) {
@@ -65,17 +73,20 @@ export class ChangeLog {
 
   /** Remembers a change that Redis has, by the number that it gave it. */
   remember(sequence: number, history: string, change: Change): void {
-    const entry = { sequence, history, change };
-    if (this.#recent.length < this.#maxChanges) {
-      this.#recent.push(entry);
-      return;
+    this.#recent.push({ sequence, history, change });
+    this.#remembered += sizeOf(change);
+    while (this.#remembered > this.#maxChanges) this.#forgetOldest();
+    if (this.#oldest > this.#maxChanges) {
+      this.#recent = this.#recent.slice(this.#oldest);
+      this.#oldest = 0;
     }
-    this.#forgottenSequence = Math.max(
-      this.#forgottenSequence,
-      (this.#recent[this.#oldest] as Confirmed).sequence,
-    );
-    this.#recent[this.#oldest] = entry;
-    this.#oldest = (this.#oldest + 1) % this.#maxChanges;
+  }
+
+  #forgetOldest(): void {
+    const { sequence, change } = this.#recent[this.#oldest] as Confirmed;
+    this.#recent[this.#oldest++] = NOTHING;
+    this.#remembered -= sizeOf(change);
+    this.#forgottenSequence = Math.max(this.#forgottenSequence, sequence);
   }
 
   /** Queues what was confirmed after number `since` under another history than `history`: it is lost. */
@@ -84,10 +95,14 @@ export class ChangeLog {
       this.enqueue(EVERYTHING);
       return;
     }
-    for (const entry of this.#recent) {
+    for (const entry of this.#recent.slice(this.#oldest)) {
       if (entry.sequence > since && entry.history !== history) this.enqueue(entry.change);
     }
   }
+}
+
+function sizeOf({ keys, marks }: Change): number {
+  return Math.max(1, keys.length + marks.length);
 }
 
 function takeFrom<Item>(set: Set<Item>, most: number): Item[] {

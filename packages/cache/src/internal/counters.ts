@@ -20,6 +20,8 @@ export class Counters {
   /** Loaded values that were not stored because they were invalidated meanwhile. */
   refusedFills = 0;
   corrupt = 0;
+  /** Values that were kept out of Redis because they can't be encoded. */
+  unencodable = 0;
   l2Commands = 0;
   l2Errors = 0;
   l2LatencyTotalMs = 0;

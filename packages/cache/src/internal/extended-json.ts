@@ -6,8 +6,11 @@
  */
 const TAG = '$';
 
+/** Values that are nested deeper than this may be cycles, and go where those are found. */
+const DEEPEST_PLAIN = 200;
+
 /** Whether plain JSON gives back `value` as it is. Cost: O(size), without allocation for trees of plain objects. */
-export function isPlainJson(value: unknown): boolean {
+export function isPlainJson(value: unknown, depth: number = DEEPEST_PLAIN): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -16,15 +19,18 @@ export function isPlainJson(value: unknown): boolean {
       return Number.isFinite(value) && !Object.is(value, -0);
     case 'object': {
       if (value === null) return true;
+      if (depth === 0) return false;
       if (Array.isArray(value)) {
-        for (let index = 0; index < value.length; index++) if (!isPlainJson(value[index])) return false;
+        for (let index = 0; index < value.length; index++) {
+          if (!isPlainJson(value[index], depth - 1)) return false;
+        }
         return true;
       }
       const prototype: unknown = Object.getPrototypeOf(value);
       if (prototype !== Object.prototype && prototype !== null) return false;
       for (const name in value) {
         if (name === TAG || name === '__proto__' || name === 'toJSON') return false;
-        if (!isPlainJson((value as Record<string, unknown>)[name])) return false;
+        if (!isPlainJson((value as Record<string, unknown>)[name], depth - 1)) return false;
       }
       return true;
     }

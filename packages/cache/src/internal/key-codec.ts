@@ -8,8 +8,11 @@ export type LocalKey = string | number;
 const ENCODED = '\0';
 const ENCODED_CODE = 0;
 const NO_PARENTS: readonly object[] = Object.freeze([]);
-/** Longer keys are replaced by their SHA-256: Redis and the memory of millions of keys are spared. */
+/** Longer keys are replaced by their SHA-256 and their beginning: Redis and the memory of millions of keys are spared. */
 const LONGEST_KEY = 512;
+const DIGEST_LENGTH = 43;
+/** How much of a longer key is kept, for prefixes to be compared with. */
+export const LONGEST_PREFIX = 256;
 
 /**
  * The key of a call with these arguments: equal arguments give equal keys, different ones different keys.
@@ -36,7 +39,7 @@ function keyOfValue(value: unknown, owner: string): LocalKey {
 /** The key of a string: itself, unless it is very long or could be taken for an encoding. */
 export function keyOfString(value: string): string {
   if (value.length > LONGEST_KEY || value.charCodeAt(0) === ENCODED_CODE) {
-    return shortened(`${ENCODED}s${value}`);
+    return shortened(`${ENCODED}s${value}`, value);
   }
   return value;
 }
@@ -65,14 +68,24 @@ export function parseSharedKey(text: string): LocalKey | undefined {
   }
 }
 
-/** A local key in the form that prefixes are compared with. */
+/** A local key in the form that prefixes are compared with: the string itself, or at least its beginning. */
 export function readableKey(key: LocalKey): string {
-  return typeof key === 'string' && key.charCodeAt(0) === ENCODED_CODE ? key.slice(1) : String(key);
+  if (typeof key === 'number' || key.charCodeAt(0) !== ENCODED_CODE) return String(key);
+  switch (key[1]) {
+    case 's':
+      return key.slice(2);
+    case 'h':
+      return key.slice(2 + DIGEST_LENGTH);
+    default:
+      return key.slice(1);
+  }
 }
 
-function shortened(text: string): string {
+/** `text` as a key of bounded length, which still begins as what is `readable` of it. */
+function shortened(text: string, readable = text.slice(1)): string {
   if (text.length <= LONGEST_KEY) return text;
-  return `${ENCODED}h${createHash('sha256').update(text, 'utf16le').digest('base64url')}`;
+  const digest = createHash('sha256').update(text, 'utf16le').digest('base64url');
+  return `${ENCODED}h${digest}${readable.slice(0, LONGEST_PREFIX)}`;
 }
 
 function encode(

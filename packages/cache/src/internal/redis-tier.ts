@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Milliseconds, TimerHandle } from '@hotpath/core';
-import type { ChangeSink } from '../cache.ts';
 import { events } from '../events.ts';
 import type { ResolvedCacheOptions } from '../options.ts';
 import type { RedisClient, RedisClusterClient } from '../redis-port.ts';
 import type { Change } from './change-log.ts';
+import type { ChangeSink } from './change-sink.ts';
 import { type Address, ClusterTopology } from './cluster-topology.ts';
 import type { Counters } from './counters.ts';
 import { Envelopes } from './envelope.ts';
@@ -13,6 +13,7 @@ import type { Link } from './link.ts';
 import type { Mark } from './marks.ts';
 import type { Proof } from './proof.ts';
 import { ReadBatches } from './read-batches.ts';
+import { readableOfShared } from './region-keys.ts';
 import { scripts } from './scripts.ts';
 import { ServerNode, type ServerNodeOptions } from './server-node.ts';
 import { ServerTime, Shard, type ShardContext } from './shard.ts';
@@ -192,7 +193,7 @@ export class RedisTier implements SharedTier {
   async fill(write: SharedWrite, lease: string): Promise<boolean> {
     const shard = this.#shardOf(write.sharedKey);
     this.#leases.forget(write.sharedKey, lease);
-    const sealed = this.#seal(shard, write);
+    const sealed = this.#seal(shard, write, 'load');
     if (sealed === undefined || !shard.isReadable) {
       this.#leases.end(shard, write.sharedKey, lease);
       return true;
@@ -213,11 +214,16 @@ export class RedisTier implements SharedTier {
     this.#leases.end(this.#shardOf(sharedKey), sharedKey, lease);
   }
 
-  #seal(shard: Shard, { lifetime, sharedKey, tags, value }: SharedWrite): Buffer | undefined {
+  #seal(shard: Shard, write: SharedWrite, operation: 'load' | 'set'): Buffer | undefined {
+    const { lifetime, sharedKey, tags, value } = write;
     try {
       return this.#envelopes.seal(shard.root + sharedKey, value, tags, lifetime);
-    } catch {
-      this.#counters.l2Errors++;
+    } catch (error) {
+      this.#counters.unencodable++;
+      if (events.unencodableValue.hasSubscribers) {
+        const { namespace } = this.#options;
+        events.unencodableValue.publish({ namespace, key: readableOfShared(sharedKey), operation, error });
+      }
       return undefined;
     }
   }
@@ -228,7 +234,7 @@ export class RedisTier implements SharedTier {
       const shard = this.#shardOf(write.sharedKey);
       const group = groups.get(shard) ?? { keys: [], values: [], unsealed: [] };
       groups.set(shard, group);
-      const sealed = this.#seal(shard, write);
+      const sealed = this.#seal(shard, write, 'set');
       if (sealed === undefined) group.unsealed.push(write.sharedKey);
       else {
         group.keys.push(write.sharedKey);

@@ -1,6 +1,5 @@
 import type { Milliseconds } from '@hotpath/core';
 import { RejectedError, TurnoverMap } from '@hotpath/core';
-import type { CallOptions } from '../types.ts';
 import { type CacheCore, closedError } from './cache-core.ts';
 import { Entry } from './entry.ts';
 import { Flight, type Load } from './flight.ts';
@@ -12,6 +11,7 @@ import { type FoundValue, Lookup } from './lookup.ts';
 import type { Marks } from './marks.ts';
 import { Memory, type Place } from './memory.ts';
 import { Proof } from './proof.ts';
+import { readablePrefix, sharedPrefix } from './region-keys.ts';
 import { estimateBytes } from './value-size.ts';
 
 /** {@link L1Options} with every default in place. */
@@ -44,10 +44,11 @@ export class Region {
   readonly #countsBytes: boolean;
   readonly #flights = new TurnoverMap<LocalKey, Flight>();
 
-  constructor(core: CacheCore, prefix: string, readablePrefix: string, l1: ResolvedL1Options) {
+  /** `name`: of the wrapped function; empty for the keyed values. */
+  constructor(core: CacheCore, name: string, l1: ResolvedL1Options) {
     this.core = core;
-    this.prefix = prefix;
-    this.readablePrefix = readablePrefix;
+    this.prefix = sharedPrefix(name);
+    this.readablePrefix = readablePrefix(name);
     this.#marks = core.marks;
     this.#hotClock = core.hotClock;
     this.#copy = l1.copy;
@@ -117,10 +118,9 @@ export class Region {
   }
 
   /** The value for `key`, from wherever it can be had soonest. */
-  get(key: LocalKey, load: Load, options?: CallOptions): Promise<unknown> {
+  get(key: LocalKey, load: Load, signal: AbortSignal | undefined): Promise<unknown> {
     const { core } = this;
     if (core.isClosed) return Promise.reject(closedError());
-    const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const entry = this.#l1?.peek(key);
     let verdict: Verdict | undefined;
@@ -183,6 +183,7 @@ export class Region {
   /** Keeps a value that a caller has given. */
   put(key: LocalKey, value: unknown, tags: readonly string[], lifetime: Lifetime): void {
     const { core } = this;
+    if (core.bypassWhenAway && core.tier?.isAway(this.shared(key))) return;
     const bornMs = core.hotClock.exact();
     // The giver goes on to own, and perhaps to change, what it gave.
     const kept = this.#copy === 'none' ? value : deepClone(value);

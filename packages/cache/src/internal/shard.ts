@@ -1,6 +1,6 @@
-import type { ChangeSink } from '../cache.ts';
 import { events } from '../events.ts';
 import { type Change, ChangeLog } from './change-log.ts';
+import type { ChangeSink } from './change-sink.ts';
 import type { Counters } from './counters.ts';
 import { type Argument, type Link, LinkLost } from './link.ts';
 import type { Mark } from './marks.ts';

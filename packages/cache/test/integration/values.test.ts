@@ -193,11 +193,48 @@ test("another codec's entry is a miss, not an error", async () => {
   expect(reader.stats().l2.corrupt).toBe(1);
 });
 
-test('a value that its codec refuses is given to the caller and kept out of Redis', async () => {
-  const cache = await open({ namespace: namespace() });
-  const load = (): unknown => ({ run: () => 1 });
-  expect(await cache.getOrSet('a', load)).toMatchObject({ run: expect.any(Function) });
-  await until(async () => (await valueKeys()).length === 0);
+test('a value that can not be encoded is given to its callers, kept here, counted and told, and kept out of Redis', async () => {
+  const shared = namespace();
+  const [cache, other] = [await open({ namespace: shared }), await open({ namespace: shared })];
+  const seen: unknown[] = [];
+  const listen = (event: unknown): void => void seen.push(event);
+  subscribe('hotpath:cache:unencodable-value', listen);
+  try {
+    const cycle: { self?: unknown } = {};
+    cycle.self = cycle;
+    await cache.set('set', 'old');
+    expect(await other.get('set')).toBe('old');
+    const load = cache.wrap(async (_id: number) => ({ run: () => 1 }), { name: 'load' });
+    expect((await load(1)).run()).toBe(1);
+    expect((await load(1)).run()).toBe(1);
+    expect(await cache.set('set', cycle)).toEqual({ confirmed: true });
+    expect(await cache.get('set')).toMatchObject({ self: expect.anything() });
+    await cache.getOrSet('tags', () => 1, { tags: ['x'.repeat(70_000)] });
+    // Nobody has the old one, and nobody waits for a lease.
+    await until(async () => (await other.get('set')) === undefined);
+    const startedMs = performance.now();
+    expect(await other.wrap(async (_id: number) => 'own', { name: 'load' })(1)).toBe('own');
+    expect(performance.now() - startedMs).toBeLessThan(400);
+    expect(seen).toEqual([
+      {
+        namespace: shared,
+        key: 'load:1',
+        operation: 'load',
+        error: new TypeError("a function can't be stored"),
+      },
+      { namespace: shared, key: 'set', operation: 'set', error: new TypeError("a cycle can't be stored") },
+      {
+        namespace: shared,
+        key: 'tags',
+        operation: 'load',
+        error: new RangeError('the tags of a value take 70001 bytes'),
+      },
+    ]);
+    expect(cache.stats()).toMatchObject({ loads: 2, l2: { unencodable: 3, errors: 0 } });
+    await until(async () => (await valueKeys()).length === 1);
+  } finally {
+    unsubscribe('hotpath:cache:unencodable-value', listen);
+  }
 });
 
 test('a value read from Redis lives no longer here than it does there', async () => {

@@ -34,6 +34,16 @@ test('a value comes out of its envelope as it went in, in every codec, with its 
   }
 });
 
+test('a cycle is refused by what it is, and what is only deep comes back', () => {
+  const envelopes = new Envelopes('json', Number.POSITIVE_INFINITY);
+  const cycle: unknown[] = [];
+  cycle.push({ list: cycle });
+  expect(() => envelopes.seal('key', cycle, [], lifetime)).toThrow("a cycle can't be stored");
+  let deep: unknown = 'bottom';
+  for (let level = 0; level < 1_000; level++) deep = level % 2 === 0 ? [deep] : { deep };
+  expect(envelopes.open('key', envelopes.seal('key', deep, [], lifetime), 0).value).toEqual(deep);
+});
+
 test('one changed byte, or one that is missing, is never another value', () => {
   const envelopes = new Envelopes('json', Number.POSITIVE_INFINITY);
   const sealed = envelopes.seal('key', { id: 1, name: 'policy' }, ['tag'], lifetime);

@@ -70,7 +70,7 @@ test('a Keyv over the cache gets, sets, expires, deletes and clears', async () =
 
 test('Keyvs of several namespaces over one cache keep their keys apart, and clear only their own', async () => {
   await using cache = createCache({ namespace: 'keyv' });
-  const names = [undefined, 'a', 'a:b', 'b'];
+  const names = [undefined, 'a', 'a:b', 'b', ''];
   const keyvs = names.map(
     (namespace) =>
       new Keyv({ store: createKeyvStore(cache), ...(namespace === undefined ? {} : { namespace }) }),
@@ -78,14 +78,16 @@ test('Keyvs of several namespaces over one cache keep their keys apart, and clea
   const read = (key: string) => Promise.all(keyvs.map((keyv) => keyv.get(key)));
   for (const key of ['x', 'b:x']) {
     await Promise.all(keyvs.map((keyv, index) => keyv.set(key, index)));
-    expect(await read(key)).toEqual([0, 1, 2, 3]);
+    expect(await read(key)).toEqual([0, 1, 2, 3, 4]);
   }
   expect(await keyvs[1]?.delete('x')).toBe(true);
-  expect(await read('x')).toEqual([0, undefined, 2, 3]);
+  expect(await read('x')).toEqual([0, undefined, 2, 3, 4]);
   await keyvs[2]?.clear();
-  expect(await read('b:x')).toEqual([0, 1, undefined, 3]);
+  expect(await read('b:x')).toEqual([0, 1, undefined, 3, 4]);
+  await keyvs[4]?.clear();
+  expect(await read('b:x')).toEqual([0, 1, undefined, 3, undefined]);
   await keyvs[0]?.clear();
-  expect(await read('b:x')).toEqual([undefined, undefined, undefined, undefined]);
+  expect(await read('b:x')).toEqual(names.map(() => undefined));
 });
 
 test('batch calls keep their order, and a warm-up counts what failed', async () => {
