@@ -32,25 +32,7 @@ const hardened = { commandTimeout: 100, enableOfflineQueue: false, maxRetriesPer
 /** Every contender that keeps values in Redis; `l1Entries` is how many it may hold in memory. */
 export function redisContenders(l1Entries: number): Record<string, RedisContender> {
   return {
-    'ioredis, auto-pipelined': {
-      role: 'limit',
-      library: 'ioredis',
-      note: 'GET and parse, SET on a miss, auto-pipelining on',
-      async setup({ servers }) {
-        const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
-        redis.on('error', () => {});
-        const get = async (id: number): Promise<Policy> => {
-          const text = await redis.get(`raw:${id}`);
-          if (text !== null) return JSON.parse(text) as Policy;
-          const policy = await loadPolicy(id);
-          await redis.set(`raw:${id}`, JSON.stringify(policy));
-          return policy;
-        };
-        await fill(get);
-        return { run: (index) => get(idOf(index)), check, close: () => redis.disconnect() };
-      },
-    },
+    'ioredis, auto-pipelined': ioredisContender(true),
     'layered-loader': layeredLoaderContender(l1Entries, false),
     'layered-loader, hardened': layeredLoaderContender(l1Entries, true),
     'async-cache-dedupe': dedupeContender(false),
@@ -92,6 +74,29 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
   };
 }
 
+/** What there is without a library for caches; keeps nothing in memory. */
+export function ioredisContender(isAutoPipelined: boolean): RedisContender {
+  return {
+    role: 'limit',
+    library: 'ioredis',
+    note: `GET and parse, SET on a miss, auto-pipelining ${isAutoPipelined ? 'on' : 'off, its default'}`,
+    async setup({ servers }) {
+      const { Redis } = await import('ioredis');
+      const redis = new Redis(servers.redis.url, { enableAutoPipelining: isAutoPipelined });
+      redis.on('error', () => {});
+      const get = async (id: number): Promise<Policy> => {
+        const text = await redis.get(`raw:${id}`);
+        if (text !== null) return JSON.parse(text) as Policy;
+        const policy = await loadPolicy(id);
+        await redis.set(`raw:${id}`, JSON.stringify(policy));
+        return policy;
+      };
+      await fill(get);
+      return { run: (index) => get(idOf(index)), check, close: () => redis.disconnect() };
+    },
+  };
+}
+
 function layeredLoaderContender(l1Entries: number, isHardened: boolean): RedisContender {
   return {
     role: 'peer',
@@ -127,16 +132,11 @@ function dedupeContender(isHardened: boolean): RedisContender {
   return {
     role: 'peer',
     library: 'async-cache-dedupe',
-    note: isHardened
-      ? 'command timeout 100 ms, no offline queue, auto-pipelining'
-      : 'Redis storage, ttl 300 s, auto-pipelining',
+    note: isHardened ? 'command timeout 100 ms, no offline queue' : 'Redis storage, ttl 300 s',
     async setup({ servers }) {
       const { createCache } = await import('async-cache-dedupe');
       const { Redis } = await import('ioredis');
-      const redis = new Redis(servers.redis.url, {
-        ...(isHardened && hardened),
-        enableAutoPipelining: true,
-      });
+      const redis = new Redis(servers.redis.url, isHardened ? hardened : {});
       redis.on('error', () => {});
       await once(redis, 'ready');
       const cache = createCache({
@@ -174,11 +174,11 @@ function cacheManagerContender(l1Entries: number): RedisContender {
 const cachifiedContender: RedisContender = {
   role: 'peer',
   library: '@epic-web/cachified',
-  note: 'over ioredis, auto-pipelining on',
+  note: 'over ioredis',
   async setup({ servers }) {
     const { cachified } = await import('@epic-web/cachified');
     const { Redis } = await import('ioredis');
-    const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
+    const redis = new Redis(servers.redis.url);
     redis.on('error', () => {});
     await once(redis, 'ready');
     const cache = {
@@ -224,6 +224,15 @@ function bentocacheContender(l1Entries: number, isHardened: boolean): RedisConte
   };
 }
 
+/** A store for `cacheable`, whose memory can't be switched off. */
+const keepsNothing = {
+  get: () => undefined,
+  set: () => true,
+  delete: () => true,
+  has: () => false,
+  clear: () => {},
+};
+
 function cacheableContender(l1Entries: number, isNonBlocking: boolean): RedisContender {
   return {
     role: 'peer',
@@ -232,8 +241,7 @@ function cacheableContender(l1Entries: number, isNonBlocking: boolean): RedisCon
     async setup({ servers }) {
       const { Cacheable, CacheableMemory, Keyv } = await import('cacheable');
       const { createKeyv } = await import('@keyv/redis');
-      // Its memory can't be switched off: one entry is the least.
-      const memory = new CacheableMemory({ lruSize: Math.max(1, l1Entries) });
+      const memory = l1Entries > 0 ? new CacheableMemory({ lruSize: l1Entries }) : keepsNothing;
       const cache = new Cacheable({
         primary: new Keyv({ store: memory as never }),
         secondary: createKeyv(servers.redis.url) as never,

@@ -36,6 +36,8 @@ export function postgresServer(
 export interface NodeServerOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Flags for Node itself. */
+  readonly nodeArgs?: readonly string[];
 }
 
 /**
@@ -45,10 +47,13 @@ export interface NodeServerOptions {
  * `file` is relative to the suite: `new URL('origin.ts', import.meta.url)`. If it answers the message `'figures'`
  * with `{ figures: { … } }`, these are added to the figures of a throughput case.
  */
-export function nodeServer(file: URL, { args = [], env = {} }: NodeServerOptions = {}): ServerStarter {
+export function nodeServer(
+  file: URL,
+  { args = [], env = {}, nodeArgs = [] }: NodeServerOptions = {},
+): ServerStarter {
   return async () => {
     const path = fileURLToPath(file);
-    let child = spawnNode(path, args, { env });
+    let child = spawnNode(path, args, { env, nodeArgs });
     const sent = await child.receive<Partial<ServerAddress>>({ timeoutMs: 60_000 });
     if (sent.port === undefined) throw new TypeError(`${path} did not send its port`);
     const { port, host = '127.0.0.1' } = sent;
@@ -61,7 +66,7 @@ export function nodeServer(file: URL, { args = [], env = {} }: NodeServerOptions
         async restart() {
           await child.kill();
           // The same port again; the file reads it from the environment.
-          child = spawnNode(path, args, { env: { ...env, PORT: String(port) } });
+          child = spawnNode(path, args, { env: { ...env, PORT: String(port) }, nodeArgs });
           await child.receive({ timeoutMs: 60_000 });
         },
       },

@@ -15,10 +15,10 @@ export default defineSuite({
     'a script a call': {
       role: 'limit',
       library: 'ioredis',
-      note: 'EVALSHA of an INCRBY, auto-pipelining',
+      note: 'EVALSHA of an INCRBY',
       async setup({ servers }) {
         const { Redis } = await import('ioredis');
-        const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
+        const redis = new Redis(servers.redis.url);
         const sha = (await redis.script('LOAD', "return redis.call('INCRBY', KEYS[1], ARGV[1])")) as string;
         return {
           run: () => redis.evalsha(sha, 1, 'raw', 1),
@@ -30,11 +30,11 @@ export default defineSuite({
     'rate-limiter-flexible': {
       role: 'peer',
       library: 'rate-limiter-flexible',
-      note: 'auto-pipelining',
+      note: 'defaults',
       async setup({ servers }) {
         const { Redis } = await import('ioredis');
         const { RateLimiterRedis } = await import('rate-limiter-flexible');
-        const redis = new Redis(servers.redis.url, { enableAutoPipelining: true });
+        const redis = new Redis(servers.redis.url);
         const limiter = new RateLimiterRedis({ storeClient: redis, points: LIMIT, duration: 1 });
         return {
           run: () => limiter.consume('key'),
