@@ -70,9 +70,9 @@ test.each([
   ['../../admin', '..%2F..%2Fadmin'],
   ['tea?all=1#x', 'tea%3Fall%3D1%23x'],
 ])('a product of the name %s asks for nothing else of the suppliers', async (product, encoded) => {
-  const { offers } = await (await fetch(`${url}/offers/${encoded}`, { headers })).json();
-  const [{ path }] = offers;
-  const asked = new URL(path, 'http://supplier');
+  const response = await fetch(`${url}/offers/${encoded}`, { headers });
+  const { offers } = (await response.json()) as { offers: [{ path: string }] };
+  const asked = new URL(offers[0].path, 'http://supplier');
   expect([asked.pathname, [...asked.searchParams], asked.hash]).toEqual([
     '/north/offers',
     [['product', product]],
