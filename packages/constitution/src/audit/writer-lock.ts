@@ -52,8 +52,10 @@ function retire(path: string, expected: string, token: string): void {
   const aside = `${path}.lost.${token}`;
   try {
     renameSync(path, aside);
-  } catch {
-    return;
+  } catch (error) {
+    // Somebody else was quicker.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
   }
   if (readOrEmpty(aside) !== expected) {
     try {

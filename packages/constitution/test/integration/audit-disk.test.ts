@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnNode } from '@hotpath/testkit';
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
@@ -131,4 +131,27 @@ it('refuses to open a folder that it may not write to, and leaves it as it was',
     if (isSuperuser) process.seteuid?.(0);
   }
   expect(readdirSync(closed)).toEqual([]);
+});
+
+it('does not take a lost lock that it may not take away for one that others hold', async () => {
+  const shared = join(folder, 'shared');
+  mkdirSync(shared);
+  const lost = JSON.stringify({ host: hostname(), pid: 4_194_305, began: '1', token: 'x' });
+  writeFileSync(join(shared, 'writer.lock'), lost, { mode: 0o644 });
+  // As in /tmp: there only its owner may take a file away, or the superuser.
+  chmodSync(shared, 0o1777);
+  const isSuperuser = process.getuid?.() === 0;
+  if (isSuperuser) chmodSync(folder, 0o755);
+  if (isSuperuser) process.seteuid?.(65_534);
+  try {
+    const opening = createAuditLog({ directory: shared });
+    if (isSuperuser) {
+      await expect(opening).rejects.toMatchObject({
+        code: 'HOTPATH_AUDIT_UNAVAILABLE',
+        cause: { code: 'EPERM', syscall: 'rename' },
+      });
+    } else await (await opening).close();
+  } finally {
+    if (isSuperuser) process.seteuid?.(0);
+  }
 });
