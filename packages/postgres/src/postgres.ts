@@ -52,7 +52,7 @@ export interface ReadOnly {
    * Runs one reading statement on a replica that is at most `maxReplicaLagMs` behind and has seen `after`, in turn; on
    * the primary where there is none, and once more there when the replica fails it. Resolves with its rows.
    *
-   * @throws What {@link Postgres.query} throws.
+   * @throws TypeError for an `after` that is no write token; what {@link Postgres.query} throws.
    */
   query<Row = Record<string, unknown>>(
     text: string,
