@@ -1,5 +1,7 @@
+import { seededRandom } from '@hotpath/core';
 import { startFaultProxy } from '@hotpath/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Transaction } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
 
 let test: TestDatabase;
@@ -54,6 +56,50 @@ describe('transaction', () => {
       await outer.query('update accounts set balance = balance + 1 where id = 9');
     });
     expect([await balance(9), await balance(10)]).toEqual([11, 100]);
+  });
+
+  it('keeps what its savepoints kept and nothing else, wherever a statement was given up', async () => {
+    await test.db.query('create table kept (id int primary key)');
+    const db = test.connect({ pool: { max: 4 } });
+    const random = seededRandom(7);
+    const kept: number[] = [];
+    const outcomes = new Set<unknown>();
+    let nextId = 0;
+    const insert = 'insert into kept select $1::int from pg_sleep($2::float8)';
+    const inSavepoint = async (outer: Transaction<unknown>): Promise<number[]> => {
+      const ids = [nextId++, nextId++];
+      const limits =
+        random() < 0.5
+          ? { timeoutMs: 1 + random() * 8 }
+          : { signal: AbortSignal.timeout(1 + Math.floor(random() * 8)) };
+      try {
+        await outer.transaction(async (inner) => {
+          await inner.query(insert, [ids[0], 0]);
+          await inner.query(insert, [ids[1], random() * 0.01], limits);
+        });
+        outcomes.add('kept');
+        return ids;
+      } catch (error) {
+        outcomes.add((error as Error).name);
+        return [];
+      }
+    };
+    const work = async (): Promise<void> => {
+      for (let turn = 0; turn < 40; turn++) {
+        const ids = await db.transaction(async (outer) => [
+          ...(await inSavepoint(outer)),
+          ...(await inSavepoint(outer)),
+          ...(await inSavepoint(outer)),
+        ]);
+        kept.push(...ids);
+      }
+    };
+    await Promise.all(Array.from({ length: 6 }, work));
+    const rows = await test.db.query<{ id: number }>('select id from kept order by id');
+    expect(rows.map(({ id }) => id)).toEqual(kept.toSorted((a, b) => a - b));
+    expect([...outcomes].sort()).toEqual(['TimeoutError', 'kept']);
+    // No connection was given up for it.
+    expect(db.stats().pool).toMatchObject({ opened: 4, busy: 0, waiting: 0, openTransactions: 0 });
   });
 
   it('has one savepoint open at a time, since to undo one would undo what another did meanwhile', async () => {
