@@ -81,3 +81,47 @@ test('closing waits for a Redis that is away no longer than its deadline', async
   await cache.close();
   expect(performance.now() - startedMs).toBeLessThan(DEADLINES.hardDeadlineMs + 150);
 });
+
+const SUBSCRIBER = 'hotpath-cache-changes';
+
+test('a process whose subscriber alone was lost without a word serves no old value beyond the bound', async () => {
+  const options = { ...DEADLINES, maxStalenessMs: 300 };
+  const [other, cache] = [await near.openUp(), await far.openUp(options)];
+  await other.set('a', 'old');
+  const before = cache.stats().l1.hits;
+  await until(async () => (await cache.get('a')) === 'old' && cache.stats().l1.hits > before);
+  expect(path.named(SUBSCRIBER)).toBe(1);
+  path.forget(SUBSCRIBER);
+  expect(await other.set('a', 'new')).toEqual({ confirmed: true });
+  const sinceMs = performance.now();
+  let lastOldMs = sinceMs;
+  await until(async () => {
+    const askedMs = performance.now();
+    if ((await cache.get('a')) === 'old') lastOldMs = askedMs;
+    return askedMs - sinceMs > 700;
+  });
+  expect(lastOldMs - sinceMs).toBeLessThan(300 + 50);
+  // All the while Redis itself was in use.
+  expect(cache.state).toBe('up');
+  expect(cache.stats().l2.errors).toBe(0);
+});
+
+test('a process whose subscriber is cut off again and again serves no old value beyond the bound', async () => {
+  const options = { ...DEADLINES, maxStalenessMs: 300 };
+  const [other, cache] = [await near.openUp(), await far.openUp(options)];
+  const redis = near.client();
+  let version = 0;
+  let worstMs = 0;
+  for (let round = 0; round < 8; round++) {
+    await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    expect(await other.set('a', ++version)).toEqual({ confirmed: true });
+    const sinceMs = performance.now();
+    await until(async () => {
+      const askedMs = performance.now();
+      const isOld = (await cache.get('a')) !== version;
+      if (isOld) worstMs = Math.max(worstMs, askedMs - sinceMs);
+      return !isOld && askedMs - sinceMs > 60;
+    });
+  }
+  expect(worstMs).toBeLessThan(300 + 50);
+});

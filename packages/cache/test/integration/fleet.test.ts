@@ -59,3 +59,25 @@ test('a load longer than its lease still counts as the one load', async () => {
   expect(values).toEqual(['one', 'one', 'one']);
   expect(source.reads).toBe(1);
 });
+
+for (const [how, invalidate] of [
+  ['its key', (worker: Worker) => worker.call('invalidate', 'a')],
+  ['a tag', (worker: Worker) => worker.call('invalidateTags', 'tag:a')],
+] as const) {
+  test(`four processes that load, or wait, while a fifth invalidates by ${how} keep nothing of the old value`, async () => {
+    source.values.set('a', 'old');
+    source.delayMs = 300;
+    await start(5, PATIENT);
+    const loading = workers.slice(0, 4).map((worker) => worker.call<string>('get', 'a'));
+    await until(() => source.reads === 1);
+    source.values.set('a', 'new');
+    expect(await invalidate(workers[4] as Worker)).toEqual({ confirmed: true });
+    await Promise.all(loading);
+    // The one that was loading has its old answer now, and so has nobody else from here on.
+    const values = await Promise.all(workers.map((worker) => worker.call<string>('get', 'a')));
+    expect(values).toEqual(Array(5).fill('new'));
+    for (let round = 0; round < 20; round++) {
+      expect(await workers[round % 5]?.call('get', 'a')).toBe('new');
+    }
+  });
+}

@@ -37,18 +37,34 @@ async function openUp(options: Partial<CacheOptions> = {}): Promise<Cache> {
   return cache;
 }
 
+const SOFT_DEADLINE_MS = 50;
+
+interface Stall {
+  readonly atMs: number;
+  readonly tookMs: number;
+  /** How long a timer of the deadline took that was set with the call: later than that is this machine's doing. */
+  readonly timerMs: number;
+  /** The same of a promise that was settled already. */
+  readonly promiseMs: number;
+}
+
 /** Calls for `forMs` at a steady rate, and tells what a caller saw. */
 async function callFor(forMs: number, call: (index: number) => Promise<unknown>) {
   const endMs = performance.now() + forMs;
-  const stalls: { readonly atMs: number; readonly tookMs: number }[] = [];
+  const stalls: Stall[] = [];
   let errors = 0;
-  const calls: Promise<void>[] = [];
+  const calls: Promise<unknown>[] = [];
   for (let index = 0; performance.now() < endMs; index++) {
     const atMs = performance.now();
+    const lasts = async (promise: Promise<unknown>): Promise<number> => {
+      await promise;
+      return performance.now() - atMs;
+    };
+    const timer = new Promise((resolve) => setTimeout(resolve, SOFT_DEADLINE_MS));
     calls.push(
-      call(index).then(
-        () => void stalls.push({ atMs, tookMs: performance.now() - atMs }),
-        () => void errors++,
+      Promise.all([lasts(call(index)), lasts(timer), lasts(Promise.resolve())]).then(
+        ([tookMs, timerMs, promiseMs]) => stalls.push({ atMs, tookMs, timerMs, promiseMs }),
+        () => errors++,
       ),
     );
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -83,7 +99,7 @@ test('no caller sees an error while Redis is killed, and it is in use again with
   expect(await until(() => cache.state === 'up')).toBeLessThan(1_000);
 });
 
-test('a frozen Redis holds callers up once and shortly, and the degraded state clears by itself', async () => {
+test('a frozen Redis holds callers up once, for 60 ms at most, and the degraded state clears by itself', async () => {
   const cache = await openUp({ l1: { maxEntries: 100 } });
   const load = cache.wrap(async (id: number) => id, { name: 'load' });
   await load(1);
@@ -93,8 +109,11 @@ test('a frozen Redis holds callers up once and shortly, and the degraded state c
   expect(errors).toBe(0);
   const first = stalls.filter(({ atMs }) => atMs < frozenMs + 100);
   const later = stalls.filter(({ atMs }) => atMs >= frozenMs + 100);
-  expect(Math.max(...first.map(({ tookMs }) => tookMs))).toBeLessThan(90);
-  expect(Math.max(...later.map(({ tookMs }) => tookMs))).toBeLessThan(40);
+  // 10 ms more than a timer of 50 ms takes here: 60 ms, where nothing else is running.
+  expect(Math.max(...first.map(({ tookMs, timerMs }) => tookMs - timerMs))).toBeLessThan(
+    60 - SOFT_DEADLINE_MS,
+  );
+  expect(Math.max(...later.map(({ tookMs, promiseMs }) => tookMs - promiseMs))).toBeLessThan(10);
   expect(cache.state).toBe('degraded');
   server.thaw();
   expect(await until(() => cache.state === 'up', 3_000)).toBeLessThan(2_000);
@@ -220,11 +239,4 @@ test('with bypass nothing is kept while Redis is away', async () => {
   await load(1);
   await load(1);
   expect(loads).toBe(2);
-});
-
-test('a process ends by itself after close', async () => {
-  const cache = await openUp();
-  await cache.getOrSet('a', () => 1);
-  await cache.close();
-  await expect(cache.getOrSet('a', () => 1)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
 });
