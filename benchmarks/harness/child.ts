@@ -1,4 +1,5 @@
 // Measures one contender once, in a process of its own, and tells its parent the figures.
+import './keep-ticks.ts';
 import { execFileSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import type { ChildMessage, ChildOrder } from './child-protocol.ts';

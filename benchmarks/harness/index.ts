@@ -1,4 +1,10 @@
-export { type NodeServerOptions, nodeServer, postgresServer, redisServer } from './servers.ts';
+export {
+  type NodeServerOptions,
+  nodeServer,
+  postgresServer,
+  redisServer,
+  SERVER_FLAGS,
+} from './servers.ts';
 export {
   type AnySuite,
   type Bound,

@@ -8,6 +8,9 @@ import {
 } from '@hotpath/testkit';
 import type { Figures, ServerAddress, ServerStarter } from './suite.ts';
 
+/** Of Node servers that are measured, or that measured ones talk to. */
+export const SERVER_FLAGS: readonly string[] = ['--import', new URL('keep-ticks.ts', import.meta.url).href];
+
 /** A private Redis. */
 export function redisServer(options: StartRedisOptions = {}): ServerStarter {
   return async () => {
@@ -36,8 +39,6 @@ export function postgresServer(
 export interface NodeServerOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Flags for Node itself. */
-  readonly nodeArgs?: readonly string[];
 }
 
 /**
@@ -47,13 +48,10 @@ export interface NodeServerOptions {
  * `file` is relative to the suite: `new URL('origin.ts', import.meta.url)`. If it answers the message `'figures'`
  * with `{ figures: { … } }`, these are added to the figures of a throughput case.
  */
-export function nodeServer(
-  file: URL,
-  { args = [], env = {}, nodeArgs = [] }: NodeServerOptions = {},
-): ServerStarter {
+export function nodeServer(file: URL, { args = [], env = {} }: NodeServerOptions = {}): ServerStarter {
   return async () => {
     const path = fileURLToPath(file);
-    let child = spawnNode(path, args, { env, nodeArgs });
+    let child = spawnNode(path, args, { env, nodeArgs: SERVER_FLAGS });
     const sent = await child.receive<Partial<ServerAddress>>({ timeoutMs: 60_000 });
     if (sent.port === undefined) throw new TypeError(`${path} did not send its port`);
     const { port, host = '127.0.0.1' } = sent;
@@ -66,7 +64,7 @@ export function nodeServer(
         async restart() {
           await child.kill();
           // The same port again; the file reads it from the environment.
-          child = spawnNode(path, args, { env: { ...env, PORT: String(port) }, nodeArgs });
+          child = spawnNode(path, args, { env: { ...env, PORT: String(port) }, nodeArgs: SERVER_FLAGS });
           await child.receive({ timeoutMs: 60_000 });
         },
       },

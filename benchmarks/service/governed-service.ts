@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { spawnNode } from '@hotpath/testkit';
-import type { ServerAddress, ServerStarter } from '../harness/index.ts';
+import { SERVER_FLAGS, type ServerAddress, type ServerStarter } from '../harness/index.ts';
 
 const main = fileURLToPath(new URL('../../examples/governed-service/src/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
@@ -22,6 +22,7 @@ export function governedService(): ServerStarter<Service> {
         REDIS_URL: undefined,
         NODE_ENV: 'production',
       },
+      nodeArgs: SERVER_FLAGS,
     });
     let ended = false;
     void child.exited.then(() => {

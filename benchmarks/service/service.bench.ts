@@ -56,7 +56,7 @@ export default defineSuite({
   warmupMs: 1_500,
   parameters: { policies: POLICIES },
   servers: {
-    bare: nodeServer(new URL('bare-server.ts', import.meta.url)),
+    bare: nodeServer(new URL('bare-server.ts', import.meta.url), { env: { NODE_ENV: 'production' } }),
     governed: governedService(),
   },
   contenders: {
