@@ -138,6 +138,7 @@ describe('closing', () => {
     const file = fileURLToPath(new URL('../support/exiting-child.ts', import.meta.url));
     for (const ending of ['leave', 'close']) {
       await using child = spawnNode(file, [server.url, ending]);
+      await child.receive({ timeoutMs: 30_000 });
       const startMs = performance.now();
       expect(await child.exited, child.stderr).toMatchObject({ code: 0 });
       // Idle connections, which are kept for five seconds, do not hold it.
