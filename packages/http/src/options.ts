@@ -70,7 +70,7 @@ export interface HttpClientOptions {
   readonly connections?: number | undefined;
   /** How many of them to one origin. Default: all. */
   readonly connectionsPerOrigin?: number | undefined;
-  /** How many idle connections are kept. Default 20. */
+  /** How many idle connections are kept; more than that for no longer than 100 ms. Default 20. */
   readonly keepAliveConnections?: number | undefined;
   /** Milliseconds for which an idle connection is kept, at most. Default 5,000. */
   readonly keepAliveMs?: Milliseconds | undefined;

@@ -1,4 +1,4 @@
-import type { Clock, Milliseconds } from '@hotpath/core';
+import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
 import type { Connection } from './connection.ts';
 import { IdleList } from './idle-list.ts';
 import { OriginPool } from './origin-pool.ts';
@@ -23,6 +23,9 @@ export interface ConnectionPoolOptions {
   readonly clock: Clock;
 }
 
+/** For how long a connection is idle at least before it is closed as one too many. */
+const TRIM_AFTER_MS = 50;
+
 /**
  * Hands out connections: at most so many in all, the most recently used first, shared fairly among origins.
  *
@@ -41,7 +44,7 @@ export class ConnectionPool {
   #open = 0;
   #closing = 0;
   #pumpScheduled = false;
-  #trimScheduled = false;
+  #trimTimer: TimerHandle | undefined;
   #closed = false;
   #destroyed = false;
   #onEmpty: (() => void) | undefined;
@@ -162,6 +165,7 @@ export class ConnectionPool {
   /** Serves whoever waits already, and closes what is idle; resolves when nothing is open any more. */
   close(): Promise<void> {
     this.#closed = true;
+    this.#options.clock.clearTimeout(this.#trimTimer);
     for (let connection = this.#idle.oldest; connection !== undefined; connection = this.#idle.oldest) {
       this.#close(connection);
     }
@@ -339,13 +343,30 @@ export class ConnectionPool {
     });
   }
 
-  // Connections that are taken again within the same turn of the event loop were never idle.
+  /**
+   * Closes surplus connections that stay idle for a whole period.
+   *
+   * Callers that come in bursts leave all of them idle for a moment, and to connect anew for the next
+   * burst costs far more than to keep them so long.
+   */
   #scheduleTrim(): void {
-    if (this.#trimScheduled) return;
-    this.#trimScheduled = true;
-    setImmediate(() => {
-      this.#trimScheduled = false;
-      while (this.#idle.size > this.#options.maxIdle) this.#close(this.#idle.oldest!);
-    });
+    if (this.#trimTimer !== undefined) return;
+    const { clock, maxIdle } = this.#options;
+    const period = ++this.#idle.period;
+    this.#trimTimer = clock.setTimeout(
+      () => {
+        this.#trimTimer = undefined;
+        for (let oldest = this.#idle.oldest; this.#idle.size > maxIdle; oldest = this.#idle.oldest) {
+          if (oldest!._idlePeriod >= period) {
+            this.#scheduleTrim();
+            return;
+          }
+          this.#close(oldest!);
+        }
+      },
+      // Who keeps none wants none to be used again.
+      maxIdle === 0 ? 0 : TRIM_AFTER_MS,
+    );
+    this.#trimTimer.unref();
   }
 }

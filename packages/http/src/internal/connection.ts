@@ -25,6 +25,7 @@ export abstract class Connection {
   _idleNext: Connection | undefined = undefined;
   _idlePrevious: Connection | undefined = undefined;
   _isIdle = false;
+  _idlePeriod = 0;
 
   constructor(origin: OriginPool, openedMs: Milliseconds, capacity: number) {
     this.origin = origin;

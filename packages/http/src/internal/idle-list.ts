@@ -5,6 +5,8 @@ export class IdleList {
   #oldest: Connection | undefined;
   #newest: Connection | undefined;
   #size = 0;
+  /** Stamped on what becomes idle, so that it can be told later what was idle before. */
+  period = 0;
 
   get size(): number {
     return this.#size;
@@ -17,6 +19,7 @@ export class IdleList {
   add(connection: Connection): void {
     const newest = this.#newest;
     connection._isIdle = true;
+    connection._idlePeriod = this.period;
     connection._idlePrevious = newest;
     if (newest === undefined) this.#oldest = connection;
     else newest._idleNext = connection;

@@ -29,7 +29,9 @@ describe('connections', () => {
     );
     await using client = createHttpClient({ baseUrl: server.url, connections: 30 });
     await Promise.all(Array.from({ length: 50 }, () => client.getJson('/')));
-    await pause(50);
+    expect(client.stats().connections).toEqual({ open: 30, idle: 30, max: 30 });
+    await until(() => client.stats().connections.idle <= 20);
+    await until(() => server.sockets.size <= 20);
     expect(server.accepted).toBe(30);
     expect(client.stats().connections).toEqual({ open: 20, idle: 20, max: 30 });
     expect(server.sockets.size).toBe(20);
