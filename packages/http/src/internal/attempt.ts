@@ -33,6 +33,8 @@ export interface AttemptOwner {
   onFailure(attempt: Attempt, error: unknown): void;
 }
 
+/** The most that a client keeps of an answer beyond its end. */
+const SPECIMEN_BYTES = 4 * 1024;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 const NO_HEADERS: HttpResponseHeaders = Object.freeze({});
 const CANCELLED = new Error('cancelled');
@@ -241,6 +243,7 @@ export class Attempt extends Waiter implements Exchange {
     this.#giveBack();
     if (this.#done) return;
     this.#finish();
+    if (this.#size <= SPECIMEN_BYTES && this.body === null) this.#engine.specimen = this;
     if (this.#stream === undefined) this.#owner.onResponse(this);
     else this.#owner.onStreamEnd(this, undefined);
   }

@@ -53,7 +53,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   deadlineMs: Milliseconds = Number.POSITIVE_INFINITY;
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #observer: CallObserver | undefined;
+  #observer: CallObserver | undefined;
   #startedMs: Milliseconds = 0;
   #base: BaseUrl | undefined;
   #timer: CallbackTimer | undefined;
@@ -353,6 +353,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     if (this.#observer !== undefined) {
       this.#observer.attempts = this.attempts;
       this.#observer.queuedMs = this.queuedMs;
+      this.#observer = undefined;
     }
     this.spec.signal?.removeEventListener('abort', this);
     if (requestChannel.hasSubscribers) this.#publish(error);

@@ -4,6 +4,7 @@ import type { ResolvedHttpClientOptions } from '../options.ts';
 import type { HttpJsonOptions, HttpMethod, HttpRequest } from '../request.ts';
 import { connectChannel } from '../telemetry.ts';
 import { AddressBook } from './address-book.ts';
+import type { Attempt } from './attempt.ts';
 import { BaseUrl, BaseUrls } from './base-urls.ts';
 import { Call } from './call.ts';
 import { CallList } from './call-list.ts';
@@ -39,6 +40,13 @@ export class Engine {
   readonly origins: Origins;
   readonly bases: BaseUrls;
   readonly calls: CallList = new CallList();
+  /**
+   * The last try with a small answer, kept until the next, and with it one object of every shape that a request has.
+   *
+   * V8 drops the code that it has optimised for a shape when a collection finds nothing of that shape
+   * alive. After one between two bursts, all that handles requests would be compiled anew.
+   */
+  specimen: Attempt | undefined = undefined;
   readonly #resolver: RequestResolver;
   readonly #coalescer: Coalescer;
   readonly #dialer: Dialer;
