@@ -60,12 +60,12 @@ export interface Cache extends AsyncDisposable {
    * One round trip.
    */
   set(key: string, value: unknown, options?: SetOptions): Promise<ChangeResult>;
-  /** As {@link Cache.set}, of many at once, with the same options for all; the last one of a key counts. One round trip. */
+  /** As {@link Cache.set}, of many at once, with the same options for all; the last one of a key counts. One round trip for each 1,000 or MiB. */
   setMany(
     entries: Iterable<readonly [key: string, value: unknown]>,
     options?: SetOptions,
   ): Promise<ChangeResult>;
-  /** Drops the values of these keys, everywhere. One round trip, however many. */
+  /** Drops the values of these keys, everywhere. One round trip for each 1,000. */
   delete(...keys: readonly string[]): Promise<ChangeResult>;
   /** Drops every value that carries one of the tags, everywhere. One round trip, O(1) in the number of values. */
   invalidateTags(...tags: readonly string[]): Promise<ChangeResult>;

@@ -8,6 +8,7 @@ import type { Proof } from './proof.ts';
 import { type Script, scripts } from './scripts.ts';
 import { parseShardState, ShardMirror, type ShardState } from './shard-state.ts';
 import type { SharedReader } from './tier.ts';
+import { endOfPart } from './write-parts.ts';
 
 /** What all shards of a cache share. */
 export interface ShardContext {
@@ -57,6 +58,7 @@ export class Shard {
   gathered: SharedReader[] | undefined = undefined;
   publish: 'PUBLISH' | 'SPUBLISH' = 'PUBLISH';
   readonly #context: ShardContext;
+  #writesBegun = 0;
   #lastText = '';
   #lastState: ShardState | undefined;
 
@@ -187,14 +189,24 @@ export class Shard {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** Deletes the keys, or stores what `values` holds for them: milliseconds to live and bytes for each. */
+  /** Deletes the keys, or stores what `values` holds for the first of them: milliseconds to live and bytes for each. */
   async write(link: Link, keys: readonly string[], values: readonly Argument[]): Promise<void> {
-    const { sender } = this.#context;
+    const begun = ++this.#writesBegun;
+    for (let start = 0, end = 0; start < keys.length; start = end) {
+      end = endOfPart(keys, values, start);
+      const part = keys.slice(start, end);
+      await this.#writePart(link, part, values.slice(2 * start, 2 * end));
+      // A later change may have overtaken this part, so that Redis has another value than this process.
+      if (start > 0 && this.#writesBegun !== begun) this.#context.sink.dropKeys(part);
+    }
+  }
+
+  async #writePart(link: Link, keys: readonly string[], values: readonly Argument[]): Promise<void> {
     const text = await this.run(
       link,
       scripts.write,
       keys.map((key) => this.root + key),
-      [this.publish, this.channel, sender, JSON.stringify(keys), ...values],
+      [this.publish, this.channel, this.#context.sender, JSON.stringify(keys), ...values],
     );
     this.#onWritten(text, { keys, marks: [], isAll: false });
   }

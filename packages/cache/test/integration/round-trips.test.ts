@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type RedisServer, startRedis } from '@hotpath/testkit';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -62,6 +63,32 @@ test('a change takes one round trip, however many keys or tags it names', async 
     ['y', 2],
   ] as const;
   expect(await tripsOf(() => a.setMany(entries))).toBe(1);
+});
+
+test('very many keys, and very large values, are written in several round trips, so that none takes long', async () => {
+  const keys = Array.from({ length: 2_500 }, (_, index) => `very many ${index}`);
+  expect(await tripsOf(() => a.setMany(keys.map((key) => [key, key.length])))).toBe(3);
+  expect(await b.getMany(keys)).toEqual(keys.map((key) => key.length));
+  expect(await tripsOf(() => a.delete(...keys))).toBe(3);
+  expect(await b.getMany(keys)).toEqual(keys.map(() => undefined));
+  const large = ['p', 'q', 'r'].map((key) => [key, randomBytes(450_000).toString('hex')] as const);
+  const trips = await tripsOf(() => a.setMany([...large, ['gone', () => {}], ['s', 1]]));
+  expect(trips).toBe(2);
+  expect(await b.getMany(['p', 'q', 'r', 's', 'gone'])).toEqual([
+    ...large.map(([, text]) => text),
+    1,
+    undefined,
+  ]);
+});
+
+test('a change that overtakes a part of a larger one leaves all processes with the same value', async () => {
+  const keys = Array.from({ length: 2_500 }, (_, index) => `overtaken ${index}`);
+  const [first, last] = [keys[0] as string, keys.at(-1) as string];
+  const all = a.setMany(keys.map((key) => [key, 'of all']));
+  const one = a.setMany([first, last].map((key) => [key, 'of one']));
+  expect([await all, await one]).toEqual([{ confirmed: true }, { confirmed: true }]);
+  await sleep(50);
+  expect(await a.getMany([first, last])).toEqual(await b.getMany([first, last]));
 });
 
 test('the reads of one turn go out together, whoever makes them, and in two halves when there are many', async () => {
