@@ -5,7 +5,7 @@ const MOST_KEYS = 1_000;
 const MOST_BYTES = 1024 * 1024;
 
 /** Where the keys end that are written in one script with that at `start`; `values` holds milliseconds and bytes for the first of them. */
-function endOfPart(keys: readonly string[], values: readonly Argument[], start: number): number {
+export function endOfPart(keys: readonly string[], values: readonly Argument[], start: number): number {
   const last = Math.min(keys.length, start + MOST_KEYS);
   let end = start;
   let bytes = 0;
