@@ -85,13 +85,15 @@ describe('gather', () => {
     await using client = createHttpClient({ baseUrl: server.url, connections: 4 });
     const hanging = ['/a', { url: '/b' }, { url: '/c', coalesce: true }, '/d', '/e'];
     const abort = new AbortController();
-    const endings: ((options: { concurrency: number }) => Promise<unknown>)[] = [
+    type End = (options: { concurrency: number }) => Promise<unknown>;
+    const byItemTimeout: End = (options) => client.gather(hanging, { ...options, itemTimeoutMs: 100 });
+    const endings: End[] = [
       (options) => client.gather(hanging, { ...options, timeoutMs: 100 }),
       (options) => {
         setTimeout(() => abort.abort(), 100);
         return client.gather(hanging, { ...options, signal: abort.signal });
       },
-      (options) => client.gather(hanging, { ...options, itemTimeoutMs: 100 }),
+      byItemTimeout,
       (options) => failureOf(client.gather(hanging, { ...options, mode: 'failFast', timeoutMs: 100 })),
       async (options) => {
         const items = async function* () {
@@ -108,7 +110,9 @@ describe('gather', () => {
       await end({ concurrency: 10 });
       await until(() => client.stats().active === 0);
       await until(() => closed === requests);
-      expect(requests).toBe(4);
+      // The one that is queued gets a connection only where its own time ends a moment after that of the others.
+      expect(requests).toBeGreaterThanOrEqual(4);
+      expect(requests).toBeLessThanOrEqual(end === byItemTimeout ? 5 : 4);
       expect(client.stats().origins[server.url]).toMatchObject({ queued: 0, inFlight: 0 });
     }
   });
@@ -186,7 +190,7 @@ describe('gather', () => {
     await using client = createHttpClient({ connections: 10, retry: false });
     const items: HttpRequest[] = Array.from({ length: 400 }, (_, index) => ({
       url: index % 2 === 0 ? `${hole.url}/` : `${good.url}/`,
-      timeoutMs: 1_500,
+      timeoutMs: 3_000,
     }));
     for (const concurrency of [400, undefined]) {
       answered = 0;
@@ -194,7 +198,7 @@ describe('gather', () => {
       const results = await client.gather(items, concurrency === undefined ? {} : { concurrency });
       expect(results.filter(({ status }) => status === 'ok')).toHaveLength(200);
       expect(answered).toBe(200);
-      expect(lastAnswerMs - startMs).toBeLessThan(1_200);
+      expect(lastAnswerMs - startMs).toBeLessThan(2_700);
     }
   });
 
