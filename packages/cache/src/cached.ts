@@ -19,7 +19,10 @@ export interface CachedDecorator<Args extends readonly unknown[]> {
  *
  * All instances share the values: what the result depends on besides the arguments belongs into the
  * option `key`. The name of its keys is `Class.method`, or `method` where the class can't be known
- * (standard decorators of instance methods): give `name` when two classes have the same.
+ * (standard decorators): give `name` when two classes have the same, and where a minifier renames classes.
+ * A call costs what one of a wrapped function does; a load runs with the `this` of the call that began it.
+ *
+ * @throws TypeError where what is decorated is no method, or its name is taken within the cache; as `wrap` does for its options.
  *
  * @example
  * class Policies {

@@ -11,18 +11,29 @@ export interface KeyvStoreEntry {
 /** What {@link createKeyvStore} gives: a storage adapter for `new Keyv({ store })`. */
 export interface KeyvStore {
   readonly opts: { readonly dialect: string };
+  /** Set by Keyv; part of every key. */
   namespace: string | undefined;
+  /** `undefined` when there is none. */
   get<Value>(key: string): Promise<Value | undefined>;
+  /** In the order of the keys. One round trip. */
   getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
-  /** `ttlMs` absent: the cache's own. */
+  /** `ttlMs` absent: the cache's own; 0: the value is not kept. Always true: what Redis does not get, this process keeps. */
   set(key: string, value: unknown, ttlMs?: number): Promise<boolean>;
+  /** As `set` for each, in one turn. */
   setMany(entries: readonly KeyvStoreEntry[]): Promise<boolean[]>;
+  /** Whether there is a value, which may be `undefined`. */
   has(key: string): Promise<boolean>;
+  /** In the order of the keys. One round trip. */
   hasMany(keys: string[]): Promise<boolean[]>;
+  /** Whether there was one. */
   delete(key: string): Promise<boolean>;
+  /** Whether there was any of them. */
   deleteMany(keys: string[]): Promise<boolean>;
+  /** Drops what is in the namespace; without one, everything in the cache. */
   clear(): Promise<void>;
+  /** There are no events: nothing that goes wrong with Redis is an error here. */
   on(event: string, listener: (...args: unknown[]) => void): KeyvStore;
+  /** Does nothing: the cache is its maker's to close. */
   disconnect(): Promise<void>;
 }
 
@@ -32,6 +43,10 @@ export interface KeyvStore {
  * A key is the cache's own; under a Keyv namespace it is the namespace, NUL and the key, and `clear()`
  * drops that namespace alone, in one round trip. Each Keyv needs a store of its own. There is no iterator:
  * nothing here ever walks through the keys. A time to live that Keyv gives is kept to the millisecond.
+ * Round trips are the cache's own, but for a deletion: two, as Keyv asks whether the key was there.
+ *
+ * Its methods reject as the cache's do: with a TypeError for a key that is no string, and with
+ * AbortedError (HOTPATH_CLOSED) once the cache is closed; never because of Redis.
  *
  * @example
  * const cache = createCache({ namespace: 'sessions' });

@@ -16,12 +16,13 @@ import type { ValueCodec } from './value-codec.ts';
 
 /** What {@link createCache} takes. */
 export interface CacheOptions extends EntryOptions {
-  /** Keeps its keys apart from other caches' in the same Redis. Without braces. */
+  /** Keeps its keys apart from other caches' in the same Redis; not empty, without braces and NUL. */
   readonly namespace: string;
-  /** An ioredis client or cluster: its options are taken for two connections of our own, it stays yours and untouched. Without one there is only memory. */
+  /** An ioredis client or cluster (5.4 or later): its options are taken for two connections of our own, it stays yours and untouched, and need not be connected. Without one there is only memory. */
   readonly redis?: RedisClient | RedisClusterClient | undefined;
   /** Becomes part of every key, so that a new constitution starts with nothing. 16 or 64 lower-case hex digits. */
   readonly constitutionalHash?: string | undefined;
+  /** How values are kept in memory; for each wrapped function, and for the keyed values together. */
   readonly l1?: L1Options | undefined;
   /** For how long at most an old value is served after a confirmed invalidation, in milliseconds. Default 1,000; at least 20. */
   readonly maxStalenessMs?: Milliseconds | undefined;
@@ -29,17 +30,17 @@ export interface CacheOptions extends EntryOptions {
   readonly whenAway?: 'local' | 'bypass' | undefined;
   /** How long a value in memory is served while Redis is away, in milliseconds from its load. Default `maxStalenessMs`; more gives up that promise meanwhile. */
   readonly awayTtlMs?: Milliseconds | undefined;
-  /** A caller never waits longer than this for Redis, in milliseconds. Default 50. */
+  /** A reader never waits longer than this for Redis, in milliseconds; from 1 to 60,000. Default 50. */
   readonly softDeadlineMs?: Milliseconds | undefined;
-  /** A command that is not answered within this is given up, and with it the connection. Default 200. */
+  /** A command that is not answered within this is given up, and Redis not asked until it answers again; in milliseconds, at least `softDeadlineMs`. Default 200. */
   readonly hardDeadlineMs?: Milliseconds | undefined;
-  /** How long a process's lease to load a key stands without being renewed. Default 3,000. */
+  /** How long a process's lease to load a key stands without being renewed, in milliseconds; from 100 to 3,600,000. Default 3,000. */
   readonly leaseMs?: Milliseconds | undefined;
-  /** How long a process waits for another one's load before it loads itself. Default 5,000. */
+  /** How long a process waits for another one's load before it loads itself, in milliseconds. Default 5,000. */
   readonly leaseWaitMs?: Milliseconds | undefined;
-  /** How many invalidations are kept for repetition; more than that become one of everything. Default 10,000. */
+  /** How many keys, tags and prefixes are kept for repetition, of those that Redis does not have and of those that it has; more become one invalidation of everything. From 1 to 1,000,000. Default 10,000. */
   readonly maxQueuedInvalidations?: number | undefined;
-  /** How many tags and prefixes are remembered as invalidated; beyond that the oldest invalidate all that is older. Default 10,000. */
+  /** How many tags and prefixes are remembered as invalidated; beyond that the oldest invalidate all that is older. From 1 to 1,000,000. Default 10,000. */
   readonly maxMarks?: number | undefined;
   /** How many keys of one function may be loading at once. Default 100,000. */
   readonly maxConcurrentLoads?: number | undefined;
@@ -47,9 +48,11 @@ export interface CacheOptions extends EntryOptions {
   readonly codec?: 'json' | 'v8' | ValueCodec | undefined;
   /** Values whose encoding has at least this many bytes are compressed. Default 8,192; Infinity: never. */
   readonly compressFromBytes?: number | undefined;
-  /** Into how many slots the keys are spread on a Redis Cluster. Default 16. */
+  /** Into how many slots the keys are spread on a Redis Cluster, from 1 to 1,024; the same in every process. A tag, prefix or `clear` is sent to each. Default 16. */
   readonly shards?: number | undefined;
+  /** Where time comes from; a virtual one for tests. Default: the system's. */
   readonly clock?: Clock | undefined;
+  /** Where chance comes from, for jitter and early refreshes. Default: the system's. */
   readonly random?: RandomSource | undefined;
 }
 

@@ -10,19 +10,25 @@ export interface CacheStats {
   readonly stateReason: string;
   /** Values in memory. */
   readonly l1: {
+    /** Calls answered from memory, stale values included. */
     readonly hits: number;
+    /** Calls that had to look further. */
     readonly misses: number;
     /** `hits / (hits + misses)`; 0 without calls. */
     readonly hitRate: number;
+    /** Values that made room for others before their time. */
     readonly evictions: number;
+    /** At present. */
     readonly entries: number;
     /** By estimate; 0 where no `maxBytes` is set. */
     readonly bytes: number;
   };
   /** Values in Redis. */
   readonly l2: {
+    /** Look-ups that found a value which may be served. */
     readonly hits: number;
     readonly misses: number;
+    /** `hits / (hits + misses)`; 0 without look-ups. */
     readonly hitRate: number;
     /** Commands sent, those not answered in time or with an error, and how long answers took. */
     readonly commands: number;
@@ -33,6 +39,7 @@ export interface CacheStats {
     readonly corrupt: number;
     /** Values that could not be encoded, and were kept out. */
     readonly unencodable: number;
+    /** Loaded values that were sent there. */
     readonly fills: number;
     /** Loaded values that were not stored, because they were invalidated during the load. */
     readonly refusedFills: number;
@@ -41,13 +48,16 @@ export interface CacheStats {
   readonly hitRate: number;
   /** Values served beyond their freshness. */
   readonly stale: number;
+  /** Loads that were begun, refreshes included; of these, how many failed, and how many are under way. */
   readonly loads: number;
   readonly loadErrors: number;
   readonly loadsInFlight: number;
   /** Calls that joined a load of this process, and loads that waited for another process's. */
   readonly joins: number;
   readonly leaseWaits: number;
+  /** Of these, how many waited for `leaseWaitMs` and then loaded themselves. */
   readonly leaseTimeouts: number;
+  /** Keys, tags and prefixes that this process has invalidated, and clears. */
   readonly invalidations: number;
   /** Changes that could not be confirmed, that wait to be repeated, and that were. */
   readonly unconfirmed: number;

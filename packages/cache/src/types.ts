@@ -24,9 +24,13 @@ export interface EntryOptions {
 export interface LoadContext {
   /** Aborts when every caller has left, and at the load's timeout. */
   readonly signal: AbortSignal;
-  /** The value is fresh for this long; overrides every `ttlMs`. 0: do not keep it. */
+  /**
+   * The value is fresh for this long, in milliseconds; overrides every `ttlMs`. 0: do not keep it.
+   *
+   * @throws TypeError when it is no number; RangeError when it is negative or infinite.
+   */
   setTtl(ttlMs: Milliseconds): void;
-  /** Adds tags to the value. */
+  /** Adds tags to the value. @throws TypeError when one is no string; RangeError when one holds NUL. */
   addTags(...tags: readonly string[]): void;
   /** The value is given to those who wait, and not kept. */
   skip(): void;
@@ -40,12 +44,14 @@ export interface CallOptions {
 
 /** What `getOrSet` takes. */
 export interface GetOrSetOptions extends EntryOptions, CallOptions {
+  /** By which the value can be invalidated together with others. Without NUL. */
   readonly tags?: readonly string[] | undefined;
 }
 
 /** What `set` and `setMany` take. */
 export interface SetOptions
   extends Pick<EntryOptions, 'ttlMs' | 'negativeTtlMs' | 'staleMs' | 'graceMs' | 'jitterRatio'> {
+  /** By which the values can be invalidated together with others. Without NUL. */
   readonly tags?: readonly string[] | undefined;
 }
 
@@ -78,20 +84,28 @@ export interface ReadyOptions {
 
 /** What `warm` takes. */
 export interface WarmOptions {
-  /** How many loads run at once. Default 10. */
+  /** How many loads run at once; at least 1. Default 10. */
   readonly concurrency?: number | undefined;
+  /** Ends the warm-up; what is loaded by then stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What a warm-up did. */
 export interface WarmResult {
+  /** How many have a value now. */
   readonly succeeded: number;
+  /** How many loads failed. */
   readonly failed: number;
   /** The first error, where there was one. */
   readonly error?: unknown;
 }
 
-/** A function behind a cache. */
+/**
+ * A function behind a cache, made by `wrap`: called as the function itself.
+ *
+ * All of its methods reject with a TypeError for arguments that can't be made into a key, and with
+ * AbortedError (HOTPATH_CLOSED) after `close()`.
+ */
 export interface CachedFunction<Args extends readonly unknown[], Value> {
   /**
    * The value for these arguments: from memory, from Redis or from the function.
@@ -109,17 +123,25 @@ export interface CachedFunction<Args extends readonly unknown[], Value> {
   readonly cacheName: string;
   /** The value in memory if it may be served now; never waits, never loads. Counts as no hit. */
   peek(...args: Args): Value | undefined;
-  /** As calling it, with options for this call. @throws The signal's reason, untouched. */
+  /**
+   * As calling it, with options for this call.
+   *
+   * @throws The signal's reason, untouched; else as calling it does.
+   */
   with(options: CallOptions, ...args: Args): Promise<Value>;
-  /** Calls for many arguments at once: one round trip for all that Redis has. */
+  /**
+   * The values for many calls' arguments, in their order: one round trip for all that Redis has (two from 41 on).
+   *
+   * @throws As calling it does, for the first that fails; the others go on.
+   */
   many(calls: Iterable<Args>): Promise<Value[]>;
-  /** Stores a value as if it had been loaded. */
+  /** Stores a value as if it had been loaded, and makes the other processes drop theirs. Never rejects because of Redis. One round trip. */
   set(args: Args, value: Value): Promise<ChangeResult>;
   /** Drops the value for these arguments, everywhere. Never rejects because of Redis. One round trip. */
   invalidate(...args: Args): Promise<ChangeResult>;
   /** Drops all values of this function, everywhere. One round trip. */
   invalidateAll(): Promise<ChangeResult>;
-  /** Loads what is missing. */
+  /** Loads what is missing, `concurrency` at once, and counts what failed instead of rejecting. @throws The signal's reason, untouched. */
   warm(calls: Iterable<Args>, options?: WarmOptions): Promise<WarmResult>;
 }
 

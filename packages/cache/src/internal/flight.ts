@@ -321,7 +321,6 @@ export class Flight implements SharedReader {
       core.tier.release(this.sharedKey, this.#lease);
       return;
     }
-    core.counters.fills++;
     core.tier.fill({ sharedKey: this.sharedKey, value, tags, lifetime }, this.#lease).then((isStored) => {
       if (isStored) return;
       core.counters.refusedFills++;

@@ -201,6 +201,7 @@ export class RedisTier implements SharedTier {
     try {
       const keys = [shard.root + write.sharedKey];
       const link = shard.link as Link;
+      this.#counters.fills++;
       return (await shard.run(link, scripts.fill, keys, [lease, hardMs(write), sealed])) === 1;
     } catch {
       // Unknown: what is kept in memory is still under its proof.

@@ -230,7 +230,7 @@ test('a value that can not be encoded is given to its callers, kept here, counte
         error: new RangeError('the tags of a value take 70001 bytes'),
       },
     ]);
-    expect(cache.stats()).toMatchObject({ loads: 2, l2: { unencodable: 3, errors: 0 } });
+    expect(cache.stats()).toMatchObject({ loads: 2, l2: { unencodable: 3, errors: 0, fills: 0 } });
     await until(async () => (await valueKeys()).length === 1);
   } finally {
     unsubscribe('hotpath:cache:unencodable-value', listen);
