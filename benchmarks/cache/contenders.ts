@@ -61,9 +61,17 @@ export function redisContenders(l1Entries: number): Record<string, RedisContende
         const get = cache.wrap(loadPolicy, { name: 'policy' });
         while (cache.state !== 'up') await new Promise((resolve) => setTimeout(resolve, 5));
         await fill(get);
+        let answered = 0;
         return {
           run: (index) => get(idOf(index)),
           check,
+          // Without Redis callers are served all the same; it has recovered when Redis answers again.
+          usesServer() {
+            const { hits, misses } = cache.stats().l2;
+            const before = answered;
+            answered = hits + misses;
+            return answered > before;
+          },
           close: async () => {
             await cache.close();
             redis.disconnect();
