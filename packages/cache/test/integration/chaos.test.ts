@@ -45,11 +45,15 @@ async function changeForAWhile(endMs: number, confirmed: Confirmed[]): Promise<v
     const key = KEYS[version % KEYS.length] as string;
     const worker = workers[(version * 7) % PROCESSES] as Worker;
     source.values.set(key, String(version));
-    const isByTag = version % 2 === 0;
-    const changed = isByTag
-      ? worker.call<{ confirmed: boolean }>('invalidateTags', `tag:${key}`, 'unrelated')
-      : worker.call<{ confirmed: boolean }>('invalidate', key);
-    if ((await changed).confirmed) confirmed.push({ key, version, atMs: Date.now() });
+    const ways = [
+      ['invalidate', key],
+      ['invalidateTags', `tag:${key}`, 'unrelated'],
+      ['invalidatePrefix', `value:${key}`],
+      ['clear'],
+    ] as const;
+    const [name, ...args] = ways[Math.floor(version / KEYS.length) % ways.length] as (typeof ways)[number];
+    if ((await worker.call<{ confirmed: boolean }>(name, ...args)).confirmed)
+      confirmed.push({ key, version, atMs: Date.now() });
     await sleep(30);
   }
 }
