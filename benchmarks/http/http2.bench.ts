@@ -64,7 +64,7 @@ export default defineSuite({
     hotpath: {
       role: 'ours',
       library: '@hotpath/http',
-      note: 'http2: true; queue, deadline, breaker, retry budget and figures on',
+      note: 'http2: true, two connections; queue, deadline, breaker, retry budget and figures on',
       async setup({ servers: { origin } }) {
         const { createHttpClient } = await import('@hotpath/http');
         const client = createHttpClient({

@@ -108,7 +108,11 @@ export interface HttpClientOptions {
   readonly ssrfGuard?: boolean | SsrfGuardOptions | undefined;
   /** How hosts are resolved. */
   readonly dns?: HttpDnsOptions | undefined;
-  /** Speaks HTTP/2: `true` with every https origin that can, or a list of origins; http origins only by the list. Default `false`. */
+  /**
+   * Speaks HTTP/2: `true` with every https origin that can, or a list of origins; http origins only by the list. Default `false`.
+   *
+   * A connection carries 32 requests at a time, and up to 100 where `connectionsPerOrigin` is below 4.
+   */
   readonly http2?: boolean | readonly (string | URL)[] | undefined;
   /** Whether identical GETs in flight share one exchange. Default `false`. */
   readonly coalesce?: boolean | undefined;

@@ -16,7 +16,8 @@ import { Dialer } from './dialer.ts';
 import { ClientClosed } from './failure.ts';
 import { ForeignConnection } from './foreign-connection.ts';
 import { H1Connection } from './h1-connection.ts';
-import { H2Connection, MOST_STREAMS, openSession } from './h2-connection.ts';
+import { H2Connection, streamsPerConnection } from './h2-connection.ts';
+import { openSession } from './open-session.ts';
 import type { Origin } from './origin.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { Origins } from './origins.ts';
@@ -50,12 +51,14 @@ export class Engine {
   readonly #resolver: RequestResolver;
   readonly #coalescer: Coalescer;
   readonly #dialer: Dialer;
+  readonly #maxStreams: number;
   readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
 
   constructor(options: ResolvedHttpClientOptions) {
     this.options = options;
     this.clock = options.clock;
+    this.#maxStreams = streamsPerConnection(Math.min(options.connections, options.connectionsPerOrigin));
     this.wheel = createTimerWheel({ clock: options.clock });
     this.#dialer = new Dialer({
       connectTimeoutMs: options.connectTimeoutMs,
@@ -73,7 +76,7 @@ export class Engine {
         maxIdle: options.keepAliveConnections,
         maxAgeMs: options.maxConnectionAgeMs,
         maxWaitingPerOrigin: options.maxQueued,
-        exchangesExpected: (origin) => (this.#speaksHttp2(origin) ? MOST_STREAMS : 1),
+        exchangesExpected: (origin) => (this.#speaksHttp2(origin) ? this.#maxStreams : 1),
         hasOneOrigin: options.baseUrls.length === 1,
         clock: options.clock,
       },
@@ -242,7 +245,16 @@ export class Engine {
       else {
         callback(
           null,
-          new H2Connection(this.pool, origin, session, socket, this.clock.now(), keepAliveMs, maxHeaderBytes),
+          new H2Connection(
+            this.pool,
+            origin,
+            session,
+            socket,
+            this.clock.now(),
+            keepAliveMs,
+            this.#maxStreams,
+            maxHeaderBytes,
+          ),
         );
       }
     });

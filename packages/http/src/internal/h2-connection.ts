@@ -1,33 +1,22 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-} from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import type { Milliseconds } from '@hotpath/core';
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
 import { Connection } from './connection.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { Exchange } from './exchange.ts';
 import { NotProcessed } from './failure.ts';
+import { H2Stream } from './h2-stream.ts';
 import type { OriginPool } from './origin-pool.ts';
 
-/** Streams on one connection, where the peer allows that many. */
-export const MOST_STREAMS = 100;
-/** Node's 64 KiB would make a large body wait for its acknowledgements. */
-const WINDOW_BYTES = 1024 * 1024;
+/** Streams to one origin that there are always places for, however few connections it may have. */
+const STREAMS_PER_ORIGIN = 100;
+/** Streams on one connection, where there may be as many connections as it takes. */
+const STREAMS = 32;
 /** A peer that takes longer to answer a ping is gone. */
 const PING_TIMEOUT_MS = 2_000;
 /** Older versions take header objects only. */
 const TAKES_RAW_HEADERS = Number(process.versions.node.split('.')[0]) >= 24;
-
-class StreamLost extends Error {
-  readonly code = 'ECONNRESET';
-}
 
 /**
  * One socket that speaks HTTP/2: many exchanges at a time, each a stream of its own.
@@ -42,6 +31,7 @@ export class H2Connection extends Connection {
   readonly #authority: string;
   readonly #scheme: string;
   readonly #keepAliveMs: Milliseconds;
+  readonly #maxStreams: number;
   readonly maxHeaderBytes: number;
   #idleTimer: NodeJS.Timeout | undefined;
   #active = 0;
@@ -58,9 +48,11 @@ export class H2Connection extends Connection {
     socket: Socket,
     openedMs: Milliseconds,
     keepAliveMs: Milliseconds,
+    maxStreams: number,
     maxHeaderBytes: number,
   ) {
-    super(origin, openedMs, streamsOf(session));
+    super(origin, openedMs, streamsOf(session, maxStreams));
+    this.#maxStreams = maxStreams;
     this.maxHeaderBytes = maxHeaderBytes;
     this.#pool = pool;
     this.#session = session;
@@ -69,7 +61,7 @@ export class H2Connection extends Connection {
     this.#scheme = origin.url.protocol.slice(0, -1);
     this.#keepAliveMs = keepAliveMs;
     session.on('remoteSettings', () => {
-      this.capacity = streamsOf(session);
+      this.capacity = streamsOf(session, this.#maxStreams);
     });
     session.on('goaway', (_code, lastStreamId) => {
       this.lastProcessedId = lastStreamId;
@@ -103,7 +95,7 @@ export class H2Connection extends Connection {
       exchange.onResponseError(NO_CONTROLLER, new NotProcessed('the session is closed', { cause: error }));
       return;
     }
-    const carried = new StreamExchange(this, stream, exchange);
+    const carried = new H2Stream(this, stream, exchange);
     exchange.onRequestStart(carried);
     if (!carried.aborted) carried.sendBody();
   }
@@ -176,171 +168,18 @@ export class H2Connection extends Connection {
   }
 }
 
-function streamsOf(session: ClientHttp2Session): number {
-  return Math.max(1, Math.min(MOST_STREAMS, session.remoteSettings.maxConcurrentStreams ?? MOST_STREAMS));
+/**
+ * How many streams a connection is given before another is made.
+ *
+ * Few: the client parses the answers of one connection while the server works for the others. On a
+ * single one they take turns.
+ */
+export function streamsPerConnection(connectionsPerOrigin: number): number {
+  return Math.max(STREAMS, Math.ceil(STREAMS_PER_ORIGIN / connectionsPerOrigin));
 }
 
-// The setting that announces this is advice: node takes four times as much.
-function sizeOf(rawHeaders: readonly string[]): number {
-  let size = 0;
-  for (const part of rawHeaders) size += part.length;
-  return size;
+function streamsOf({ remoteSettings }: ClientHttp2Session, most: number): number {
+  return Math.max(1, Math.min(most, remoteSettings.maxConcurrentStreams ?? most));
 }
 
 const NO_CONTROLLER = undefined as unknown as Dispatcher.DispatchController;
-const CARRIED = Symbol('carried');
-
-interface CarryingStream extends ClientHttp2Stream {
-  [CARRIED]: StreamExchange;
-}
-
-/** One exchange on its stream; it is also the controller that the exchange is given. */
-class StreamExchange implements Dispatcher.DispatchController {
-  readonly #connection: H2Connection;
-  readonly #stream: ClientHttp2Stream;
-  readonly #exchange: Exchange;
-  #done = false;
-  #responded = false;
-  readonly #heardBefore: number;
-  aborted = false;
-  paused = false;
-  reason: Error | null = null;
-
-  constructor(connection: H2Connection, stream: ClientHttp2Stream, exchange: Exchange) {
-    this.#connection = connection;
-    this.#stream = stream;
-    this.#exchange = exchange;
-    this.#heardBefore = connection.heard;
-    (stream as CarryingStream)[CARRIED] = this;
-    stream.on('response', onResponse);
-    stream.on('data', onData);
-    stream.on('end', onEnd);
-    stream.on('error', onError);
-    stream.on('close', onClose);
-  }
-
-  sendBody(): void {
-    const { body } = this.#exchange;
-    if (body === null) return;
-    if (typeof body === 'string' || ArrayBuffer.isView(body)) {
-      this.#stream.end(body);
-      return;
-    }
-    const source = body instanceof Blob ? Readable.fromWeb(body.stream() as never) : Readable.from(body);
-    source.once('error', (error) => this.abort(error));
-    source.pipe(this.#stream);
-  }
-
-  abort(reason: Error): void {
-    if (this.#done) return;
-    this.aborted = true;
-    this.reason = reason;
-    this.#stream.close(constants.NGHTTP2_CANCEL);
-    // Nothing came since it was sent, of this answer or another: slow, or gone?
-    if (this.#connection.heard === this.#heardBefore) this.#connection.probe();
-    this.#fail(reason);
-  }
-
-  pause(): void {
-    this.paused = true;
-    this.#stream.pause();
-  }
-
-  resume(): void {
-    this.paused = false;
-    this.#stream.resume();
-  }
-
-  response(headers: IncomingHttpHeaders, raw: readonly string[]): void {
-    this.#connection.heard++;
-    if (this.#done) return;
-    this.#responded = true;
-    this.#exchange.onResponseStarted();
-    if (sizeOf(raw) > this.#connection.maxHeaderBytes) {
-      this.abort(new errors.HeadersOverflowError());
-      return;
-    }
-    const { ':status': status } = headers as { ':status'?: number };
-    this.#exchange.onResponseStart(this, status ?? 0, headers as never);
-  }
-
-  data(chunk: Buffer): void {
-    this.#connection.heard++;
-    if (!this.#done) this.#exchange.onResponseData(this, chunk);
-  }
-
-  end(): void {
-    // A reset also ends the readable side, and a server that goes down ends streams without an answer.
-    if (this.#done || !this.#responded || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
-    this.#done = true;
-    this.#connection.ended();
-    this.#exchange.onResponseEnd(this, {});
-  }
-
-  lost(error: Error | undefined): void {
-    if (this.#done) return;
-    const { id, rstCode } = this.#stream;
-    const wasRefused = rstCode === constants.NGHTTP2_REFUSED_STREAM;
-    if (wasRefused || id === undefined || id > this.#connection.lastProcessedId) {
-      this.#fail(new NotProcessed('the server did not process the stream', { cause: error }));
-    } else {
-      this.#fail(new StreamLost(`the stream was reset (code ${rstCode})`, { cause: error }));
-    }
-  }
-
-  #fail(error: Error): void {
-    this.#done = true;
-    this.#connection.ended();
-    this.#exchange.onResponseError(this, error);
-  }
-}
-
-// One function for all streams each: a closure for every listener of every stream would cost more than the rest.
-function onResponse(
-  this: ClientHttp2Stream,
-  headers: IncomingHttpHeaders,
-  _flags: number,
-  raw: readonly string[],
-): void {
-  (this as CarryingStream)[CARRIED].response(headers, raw);
-}
-function onData(this: ClientHttp2Stream, chunk: Buffer): void {
-  (this as CarryingStream)[CARRIED].data(chunk);
-}
-function onEnd(this: ClientHttp2Stream): void {
-  (this as CarryingStream)[CARRIED].end();
-}
-function onError(this: ClientHttp2Stream, error: Error): void {
-  (this as CarryingStream)[CARRIED].lost(error);
-}
-function onClose(this: ClientHttp2Stream): void {
-  (this as CarryingStream)[CARRIED].lost(undefined);
-}
-
-/**
- * Starts HTTP/2 on a connected socket, and calls back when the peer has said how many streams it takes.
- */
-export function openSession(
-  origin: OriginPool,
-  socket: Socket,
-  maxHeaderBytes: number,
-  callback: (error: unknown, session: ClientHttp2Session | undefined) => void,
-): void {
-  const session = connect(origin.url, {
-    createConnection: () => socket,
-    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: maxHeaderBytes },
-  });
-  let settled = false;
-  const settle = (error: unknown): void => {
-    if (settled) return;
-    settled = true;
-    if (error === null) callback(null, session);
-    else {
-      session.destroy();
-      callback(error, undefined);
-    }
-  };
-  session.once('remoteSettings', () => settle(null));
-  session.once('error', settle);
-  session.once('close', () => settle(new Error('the session closed before it was ready')));
-}

@@ -28,17 +28,26 @@ function loseConnections({ sockets }: TestServer): void {
 }
 
 describe('HTTP/2', () => {
-  it('carries many requests on one connection', async () => {
+  it.each([
+    [undefined, 3],
+    [2, 2],
+    [1, 1],
+  ])('carries many requests on few connections (80 where there may be %s: %d)', async (most, expected) => {
     await using server = await startH2((http) => {
       http.on('stream', (stream, headers) => setTimeout(() => answer(stream, { path: headers[':path'] }), 5));
     });
-    await using client = createHttpClient({ baseUrl: server.url, http2: true, ...ca });
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      http2: true,
+      connectionsPerOrigin: most,
+      ...ca,
+    });
     const paths = Array.from({ length: 80 }, (_, index) => `/${index}`);
     expect(await Promise.all(paths.map((path) => client.getJson(path)))).toEqual(
       paths.map((path) => ({ path })),
     );
-    expect(server.accepted).toBe(1);
-    expect(client.stats().origins[server.url]).toMatchObject({ connects: 1, dispatched: 80 });
+    expect(server.accepted).toBe(expected);
+    expect(client.stats().origins[server.url]).toMatchObject({ connects: expected, dispatched: 80 });
   });
 
   it('sends bodies, headers and all methods', async () => {
