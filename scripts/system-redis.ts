@@ -14,6 +14,7 @@ interface OtherRedis {
 
 const COMMON = ['redis-tools', 'libc6', 'libjemalloc2', 'liblzf1', 'libstdc++6', 'libgcc-s1', 'libatomic1'];
 const SYSTEMD = ['libsystemd0', 'libcap2', 'libzstd1'];
+/** An old release leaves the mirrors one day: then the oldest that is still there takes its place. */
 const OTHERS: readonly OtherRedis[] = [
   {
     name: 'Redis 6.0',
