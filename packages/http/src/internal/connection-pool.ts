@@ -1,5 +1,6 @@
-import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
+import type { Clock, Milliseconds } from '@hotpath/core';
 import type { Connection } from './connection.ts';
+import { FairShare } from './fair-share.ts';
 import { IdleList } from './idle-list.ts';
 import { OriginPool } from './origin-pool.ts';
 import type { Waiter } from './waiter-queue.ts';
@@ -23,9 +24,6 @@ export interface ConnectionPoolOptions {
   readonly clock: Clock;
 }
 
-/** For how long a connection is idle at least before it is closed as one too many. */
-const TRIM_AFTER_MS = 50;
-
 /**
  * Hands out connections: at most so many in all, the most recently used first, shared fairly among origins.
  *
@@ -36,7 +34,8 @@ const TRIM_AFTER_MS = 50;
 export class ConnectionPool {
   readonly #options: ConnectionPoolOptions;
   readonly #dial: Dial;
-  readonly #idle = new IdleList();
+  readonly #idle: IdleList;
+  readonly #shares: FairShare;
   /** Origins with waiters. */
   readonly #waiting = new Set<OriginPool>();
   readonly #origins = new Set<OriginPool>();
@@ -44,7 +43,6 @@ export class ConnectionPool {
   #open = 0;
   #closing = 0;
   #pumpScheduled = false;
-  #trimTimer: TimerHandle | undefined;
   #closed = false;
   #destroyed = false;
   #onEmpty: (() => void) | undefined;
@@ -52,6 +50,8 @@ export class ConnectionPool {
   constructor(options: ConnectionPoolOptions, dial: Dial) {
     this.#options = options;
     this.#dial = dial;
+    this.#idle = new IdleList(options.maxIdle, options.clock, (connection) => this.#close(connection));
+    this.#shares = new FairShare(options, this.#origins, this.#waiting);
   }
 
   /** Connections that are there or being made. */
@@ -127,7 +127,7 @@ export class ConnectionPool {
     if (!connection._hasRoom) origin.addWithRoom(connection);
     if (connection.inFlight === 0) {
       this.#idle.add(connection);
-      if (this.#idle.size > this.#options.maxIdle) this.#scheduleTrim();
+      this.#idle.trim();
     }
     if (this.#waiting.size > 0) this.#schedulePump();
   }
@@ -165,7 +165,7 @@ export class ConnectionPool {
   /** Serves whoever waits already, and closes what is idle; resolves when nothing is open any more. */
   close(): Promise<void> {
     this.#closed = true;
-    this.#options.clock.clearTimeout(this.#trimTimer);
+    this.#idle.stopTrimming();
     for (let connection = this.#idle.oldest; connection !== undefined; connection = this.#idle.oldest) {
       this.#close(connection);
     }
@@ -264,7 +264,7 @@ export class ConnectionPool {
 
   #dialForWaiters(): void {
     for (;;) {
-      const origin = this.#neediest();
+      const origin = this.#shares.neediest(this.#open);
       if (origin === undefined) return;
       if (this.#open >= this.#options.maxConnections) {
         // Each connection that closes makes room for one; those on their way count.
@@ -276,43 +276,11 @@ export class ConnectionPool {
     }
   }
 
-  /** The origin that has the fewest connections among those that need one more and may have it. */
-  #neediest(): OriginPool | undefined {
-    const { maxConnections, maxConnectionsPerOrigin } = this.#options;
-    // A quarter is kept for origins below their share, so that slow ones can't take everything.
-    const reserved = this.#sharesWithOthers ? Math.floor(maxConnections / 4) : 0;
-    let best: OriginPool | undefined;
-    for (const origin of this.#waiting) {
-      if (origin.waiters.size <= origin.connecting * origin.exchangesPerConnection) continue;
-      if (origin.open >= maxConnectionsPerOrigin) continue;
-      if (this.#open >= maxConnections - reserved && origin.open >= this.#fairShare()) continue;
-      if (best === undefined || origin.open < best.open) best = origin;
-    }
-    return best;
-  }
-
-  get #sharesWithOthers(): boolean {
-    return this.#origins.size > 1 || !this.#options.hasOneOrigin;
-  }
-
-  #fairShare(): number {
-    let active = 0;
-    for (const origin of this.#origins) if (origin.open > 0 || origin.waiters.size > 0) active++;
-    // One more than there are, so that the next origin to come finds room.
-    if (this.#sharesWithOthers) active++;
-    return Math.max(1, Math.floor(this.#options.maxConnections / active));
-  }
-
-  /** Whether an origin has to give its connection up for one that has less than its share. */
   #mustYield(origin: OriginPool): boolean {
-    if (this.#waiting.size === 0 || this.#open < this.#options.maxConnections || this.#closing > 0)
+    if (this.#waiting.size === 0 || this.#open < this.#options.maxConnections || this.#closing > 0) {
       return false;
-    const share = this.#fairShare();
-    if (origin.open <= share) return false;
-    for (const other of this.#waiting) {
-      if (other !== origin && other.open < share && other.waiters.size > other.connecting) return true;
     }
-    return false;
+    return this.#shares.mustYield(origin);
   }
 
   #dialFor(origin: OriginPool): void {
@@ -339,34 +307,7 @@ export class ConnectionPool {
       origin.addWithRoom(connection);
       this.#idle.add(connection);
       this.#pump();
-      if (this.#idle.size > this.#options.maxIdle) this.#scheduleTrim();
+      this.#idle.trim();
     });
-  }
-
-  /**
-   * Closes surplus connections that stay idle for a whole period.
-   *
-   * Callers that come in bursts leave all of them idle for a moment, and to connect anew for the next
-   * burst costs far more than to keep them so long.
-   */
-  #scheduleTrim(): void {
-    if (this.#trimTimer !== undefined) return;
-    const { clock, maxIdle } = this.#options;
-    const period = ++this.#idle.period;
-    this.#trimTimer = clock.setTimeout(
-      () => {
-        this.#trimTimer = undefined;
-        for (let oldest = this.#idle.oldest; this.#idle.size > maxIdle; oldest = this.#idle.oldest) {
-          if (oldest!._idlePeriod >= period) {
-            this.#scheduleTrim();
-            return;
-          }
-          this.#close(oldest!);
-        }
-      },
-      // Who keeps none wants none to be used again.
-      maxIdle === 0 ? 0 : TRIM_AFTER_MS,
-    );
-    this.#trimTimer.unref();
   }
 }
