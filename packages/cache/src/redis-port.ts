@@ -1,6 +1,10 @@
+import type { Duplex } from 'node:stream';
+
 /** The part of an ioredis connection that the cache uses. */
 export interface RedisConnection {
   readonly status: string;
+  /** The socket; there is one while the connection is ready. */
+  readonly stream: Duplex;
   connect(): Promise<unknown>;
   /** `true`: drop this connection and make a new one. */
   disconnect(reconnect?: boolean): void;

@@ -38,14 +38,15 @@ export interface Opened {
 export class Envelopes {
   readonly #codec: 'json' | 'v8' | ValueCodec;
   readonly #compressFromBytes: number;
+  #view: DataView = new DataView(new ArrayBuffer(0));
 
   constructor(codec: 'json' | 'v8' | ValueCodec, compressFromBytes: number) {
     this.#codec = codec;
     this.#compressFromBytes = compressFromBytes;
   }
 
-  /** Seals a value for the key of Redis that it goes to. @throws Error when the value, or its tags, can't be encoded. */
-  seal(key: string, value: unknown, tags: readonly string[], lifetime: Lifetime): Buffer {
+  /** Seals a value for the key that `seed` is the hash of. @throws Error when the value, or its tags, can't be encoded. */
+  seal(seed: number, value: unknown, tags: readonly string[], lifetime: Lifetime): Buffer {
     let [format, payload] = this.#encode(value);
     let compression = 0;
     if (payload.byteLength >= this.#compressFromBytes) {
@@ -71,30 +72,37 @@ export class Envelopes {
     sealed.writeUInt16LE(tagBytes, TAGS_OFFSET);
     sealed.write(tagText, FIXED_BYTES);
     sealed.set(payload, FIXED_BYTES + tagBytes);
-    sealed.writeUInt32LE(crc32(sealed.subarray(LIFETIME_OFFSET), seedOf(key, sealed[0])), 1);
+    sealed.writeUInt32LE(crc32(sealed.subarray(LIFETIME_OFFSET), (seed ^ sealed[0]) >>> 0), 1);
     return sealed;
   }
 
   /** @throws Error when the bytes are not a whole envelope of a known version, or not one that was sealed for this key. */
-  open(key: string, bytes: Buffer, offset: number): Opened {
+  open(seed: number, bytes: Buffer, offset: number): Opened {
     const header = bytes[offset] ?? 0;
     if (header >> 4 !== VERSION) throw new Error('unknown version');
-    const body = offset + LIFETIME_OFFSET;
     if (bytes.byteLength < offset + FIXED_BYTES) throw new Error('cut short');
-    if (bytes.readUInt32LE(offset + 1) !== crc32(bytes.subarray(body), seedOf(key, header))) {
-      throw new Error('checksum');
-    }
-    const tagBytes = bytes.readUInt16LE(offset + TAGS_OFFSET);
+    const body = offset + LIFETIME_OFFSET;
+    const view = this.#viewOf(bytes);
+    const at = bytes.byteOffset + offset;
+    const checksum = crc32(bytes.subarray(body), (seed ^ header) >>> 0);
+    if (view.getUint32(at + 1, true) !== checksum) throw new Error('checksum');
+    const tagBytes = view.getUint16(at + TAGS_OFFSET, true);
     const tagStart = offset + FIXED_BYTES;
     const tags =
       tagBytes === 0 ? NO_TAGS : bytes.toString('utf8', tagStart, tagStart + tagBytes - 1).split('\0');
     const lifetime = {
-      freshMs: bytes.readDoubleLE(body),
-      staleMs: bytes.readDoubleLE(body + 8),
-      graceMs: bytes.readDoubleLE(body + 16),
-      loadMs: bytes.readDoubleLE(body + 24),
+      freshMs: view.getFloat64(at + LIFETIME_OFFSET, true),
+      staleMs: view.getFloat64(at + LIFETIME_OFFSET + 8, true),
+      graceMs: view.getFloat64(at + LIFETIME_OFFSET + 16, true),
+      loadMs: view.getFloat64(at + LIFETIME_OFFSET + 24, true),
     };
     return { value: this.#decode(header & 15, bytes, tagStart + tagBytes), tags, lifetime };
+  }
+
+  /** Values that were received together lie in one piece of memory. */
+  #viewOf({ buffer }: Buffer): DataView {
+    if (this.#view.buffer !== buffer) this.#view = new DataView(buffer);
+    return this.#view;
   }
 
   #encode(value: unknown): [format: number, payload: Uint8Array] {
@@ -124,11 +132,18 @@ export class Envelopes {
   }
 }
 
-/** What a checksum begins with: another key's value, whole as it may be, does not pass. Source of the hash: FNV-1a. */
-function seedOf(key: string, header: number): number {
-  let hash = 0x811c9dc5 ^ header;
-  for (let index = 0; index < key.length; index++) {
-    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+/** What a hash begins with. */
+const NOTHING = 0x811c9dc5;
+
+/**
+ * The hash of a key, which its checksum begins with: another key's value, whole as it may be, does not pass.
+ *
+ * `before` is the hash of what comes before `text`, if anything does. Source: FNV-1a.
+ */
+export function keyHash(text: string, before: number = NOTHING): number {
+  let hash = before;
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   }
-  return hash >>> 0;
+  return hash;
 }

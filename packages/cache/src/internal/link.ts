@@ -2,9 +2,9 @@ import { type Clock, type Milliseconds, type TimerHandle, TurnoverMap } from '@h
 import { type CircuitBreaker, circuitBreaker, exponentialBackoff } from '@hotpath/resilience';
 import type { RedisClient, RedisConnection } from '../redis-port.ts';
 import type { Counters } from './counters.ts';
+import type { Argument, Reply } from './resp.ts';
 import { type Script, scripts } from './scripts.ts';
-
-export type Argument = string | number | Buffer;
+import { Wire } from './wire.ts';
 
 /** `recovering`: it answers, but nothing may be read before what was missed has been made up for. */
 export type LinkState = 'down' | 'recovering' | 'up';
@@ -59,11 +59,13 @@ export function connectionOverrides(purpose: string): object {
     autoResubscribe: false,
     maxRetriesPerRequest: 0,
     commandTimeout: undefined,
+    socketTimeout: undefined,
     reconnectOnError: null,
     monitor: false,
     readOnly: false,
     keyPrefix: '',
     stringNumbers: false,
+    protocol: 2,
     replyMapping: 'legacy',
     connectTimeout: RECONNECT_AFTER_MS,
     disconnectTimeout: 50,
@@ -80,6 +82,8 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #breaker: CircuitBreaker;
   readonly #inFlight = new TurnoverMap<Operation, Operation>();
+  /** The connection's socket, once it is ours. */
+  #wire: Wire | undefined;
   #state: LinkState = 'down';
   #reason = 'not connected yet';
   #overdue = 0;
@@ -105,7 +109,10 @@ export class Link {
     this.connection.on('error', (error: Error) => {
       if (this.#state !== 'up') this.#reason = error.message;
     });
-    this.connection.on('close', () => this.fail('connection closed'));
+    this.connection.on('close', () => {
+      this.#wire = undefined;
+      this.fail('connection closed');
+    });
     this.connection.on('end', () => this.fail('connection ended'));
     this.connection.on('ready', () => {
       this.#silentSinceMs = options.clock.now();
@@ -152,31 +159,50 @@ export class Link {
   }
 
   #dispatch(command: string, args: readonly Argument[]): Promise<unknown> {
-    const { clock, counters, softDeadlineMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const operation = new Operation(clock.now(), resolve, reject);
-      this.#inFlight.set(operation, operation);
-      counters.l2Commands++;
-      operation.timer = clock.setTimeout(
-        () => this.#onLate(operation, false),
-        Math.max(softDeadlineMs - TIMER_SLACK_MS, softDeadlineMs / 2),
-      );
-      this.connection.callBuffer(command, ...args).then(
-        (reply) => {
-          if (!this.#finish(operation)) return;
-          const tookMs = clock.now() - operation.sentMs;
-          counters.l2LatencyTotalMs += tookMs;
-          if (tookMs > counters.l2LatencyMaxMs) counters.l2LatencyMaxMs = tookMs;
-          resolve(reply);
-        },
-        (error: Error) => {
-          if (!this.#finish(operation)) return;
-          counters.l2Errors++;
-          reject(error);
-          this.#onError(error);
-        },
+      const operation = this.#begin(resolve, reject);
+      const isSent = this.#wire?.send([command, ...args], (reply) => this.#onReply(operation, reply));
+      if (isSent !== true) this.#onReply(operation, new LinkLost('the connection is closing'));
+    });
+  }
+
+  /** Takes the socket over: what ioredis itself has asked is answered before this is. */
+  async #takeOver(): Promise<void> {
+    await new Promise((resolve, reject) => {
+      const operation = this.#begin(resolve, reject);
+      this.connection.callBuffer('PING').then(
+        (reply) => this.#onReply(operation, reply as Buffer),
+        (error: Error) => this.#onReply(operation, error),
       );
     });
+    this.#wire = new Wire(this.connection.stream, (error) => this.leave(error.message));
+  }
+
+  #begin(resolve: (reply: unknown) => void, reject: (error: Error) => void): Operation {
+    const { clock, counters, softDeadlineMs } = this.#options;
+    const operation = new Operation(clock.now(), resolve, reject);
+    this.#inFlight.set(operation, operation);
+    counters.l2Commands++;
+    operation.timer = clock.setTimeout(
+      () => this.#onLate(operation, false),
+      Math.max(softDeadlineMs - TIMER_SLACK_MS, softDeadlineMs / 2),
+    );
+    return operation;
+  }
+
+  #onReply(operation: Operation, reply: Reply | Error): void {
+    if (!this.#finish(operation)) return;
+    const { clock, counters } = this.#options;
+    if (reply instanceof Error) {
+      counters.l2Errors++;
+      operation.reject(reply);
+      this.#onError(reply);
+      return;
+    }
+    const tookMs = clock.now() - operation.sentMs;
+    counters.l2LatencyTotalMs += tookMs;
+    if (tookMs > counters.l2LatencyMaxMs) counters.l2LatencyMaxMs = tookMs;
+    operation.resolve(reply);
   }
 
   #finish(operation: Operation): boolean {
@@ -281,6 +307,7 @@ export class Link {
     if (permit === 0) return;
     this.#state = 'recovering';
     const attempt = async (): Promise<void> => {
+      if (this.#wire === undefined) await this.#takeOver();
       await Promise.all(Object.values(scripts).map((script) => this.send('SCRIPT', ['LOAD', script.source])));
       // What is queued meanwhile must not be overtaken by the first read: nothing may come in between.
       do await recover(this);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, type Milliseconds, TurnoverMap } from '@hotpath/core';
 import { events } from '../events.ts';
 import type { Counters } from './counters.ts';
-import type { Envelopes, Opened } from './envelope.ts';
+import { type Envelopes, keyHash, type Opened } from './envelope.ts';
 import type { Leases } from './leases.ts';
 import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
 import type { ServerTime, Shard } from './shard.ts';
@@ -31,14 +31,11 @@ interface ReadBatchesOptions {
 
 class Batch {
   readonly readers: readonly SharedReader[];
-  /** Where in Redis they read. */
-  readonly keys: readonly string[];
   readonly token: string;
   readonly headAtSend: number;
   isReleased = false;
-  constructor(readers: readonly SharedReader[], keys: readonly string[], token: string, headAtSend: number) {
+  constructor(readers: readonly SharedReader[], token: string, headAtSend: number) {
     this.readers = readers;
-    this.keys = keys;
     this.token = token;
     this.headAtSend = headAtSend;
   }
@@ -97,7 +94,7 @@ export class ReadBatches {
   #send(shard: Shard, readers: readonly SharedReader[], withLeases: boolean): void {
     const { link } = shard;
     const keys = readers.map((reader) => shard.root + reader.sharedKey);
-    const batch = new Batch(readers, keys, withLeases ? this.#nextToken() : '', shard.mirror.head);
+    const batch = new Batch(readers, withLeases ? this.#nextToken() : '', shard.mirror.head);
     if (link === undefined || !link.isReadable) {
       this.#release(shard, batch);
       return;
@@ -170,7 +167,7 @@ export class ReadBatches {
 
   #handOut(shard: Shard, batch: Batch, values: (Buffer | number | null)[]): void {
     const { serverTime } = this.#options;
-    const { keys, readers } = batch;
+    const { readers } = batch;
     this.#underWay.get(shard)?.delete(batch);
     batch.isReleased = true;
     if (values.length > readers.length + 1) serverTime.learn(Number(values[readers.length + 1]));
@@ -182,7 +179,7 @@ export class ReadBatches {
       if (value instanceof Buffer) {
         if (value.byteLength === HEAD_BYTES)
           reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
-        else this.#open(shard, reader, keys[index] as string, value, nowMs);
+        else this.#open(shard, reader, value, nowMs);
       } else if (value === GRANTED) this.#grant(shard, reader, batch.token);
       else if (value === LEASED) reader.onShared(reader.wantsLease ? 'leased' : 'missing', undefined, '');
       else if (value === null && reader.wantsLease) retried.push(reader);
@@ -197,11 +194,11 @@ export class ReadBatches {
     reader.onShared('granted', undefined, token);
   }
 
-  #open(shard: Shard, reader: SharedReader, key: string, bytes: Buffer, nowMs: Milliseconds): void {
+  #open(shard: Shard, reader: SharedReader, bytes: Buffer, nowMs: Milliseconds): void {
     const { counters, envelopes, namespace } = this.#options;
     let opened: Opened;
     try {
-      opened = envelopes.open(key, bytes, HEAD_BYTES);
+      opened = envelopes.open(keyHash(reader.sharedKey, shard.rootHash), bytes, HEAD_BYTES);
     } catch (error) {
       counters.corrupt++;
       if (events.corruptEntry.hasSubscribers) {
@@ -237,7 +234,7 @@ export class ReadBatches {
       return;
     }
     const keys = [shard.root + reader.sharedKey];
-    const batch = new Batch([reader], keys, this.#nextToken(), shard.mirror.head);
+    const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
     const underWay = this.#underWay.get(shard);
     underWay?.set(batch, batch);
     const args = [batch.token, this.#options.leases.firstLeaseMs, ...terms];

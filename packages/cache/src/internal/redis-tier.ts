@@ -7,7 +7,7 @@ import type { Change } from './change-log.ts';
 import type { ChangeSink } from './change-sink.ts';
 import { type Address, ClusterTopology } from './cluster-topology.ts';
 import type { Counters } from './counters.ts';
-import { Envelopes } from './envelope.ts';
+import { Envelopes, keyHash } from './envelope.ts';
 import { Leases } from './leases.ts';
 import type { Link } from './link.ts';
 import type { Mark } from './marks.ts';
@@ -218,7 +218,7 @@ export class RedisTier implements SharedTier {
   #seal(shard: Shard, write: SharedWrite, operation: 'load' | 'set'): Buffer | undefined {
     const { lifetime, sharedKey, tags, value } = write;
     try {
-      return this.#envelopes.seal(shard.root + sharedKey, value, tags, lifetime);
+      return this.#envelopes.seal(keyHash(sharedKey, shard.rootHash), value, tags, lifetime);
     } catch (error) {
       this.#counters.unencodable++;
       if (events.unencodableValue.hasSubscribers) {

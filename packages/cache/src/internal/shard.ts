@@ -2,9 +2,11 @@ import { events } from '../events.ts';
 import { type Change, ChangeLog } from './change-log.ts';
 import type { ChangeSink } from './change-sink.ts';
 import type { Counters } from './counters.ts';
-import { type Argument, type Link, LinkLost } from './link.ts';
+import { keyHash } from './envelope.ts';
+import { type Link, LinkLost } from './link.ts';
 import type { Mark } from './marks.ts';
 import type { Proof } from './proof.ts';
+import type { Argument } from './resp.ts';
 import { type Script, scripts } from './scripts.ts';
 import { parseShardState, ShardMirror, type ShardState } from './shard-state.ts';
 import type { SharedReader } from './tier.ts';
@@ -46,6 +48,8 @@ const REPLAY_BATCH = 500;
 /** The keys of a cache that lie in one slot of Redis: its whole keyspace, or on a Cluster one part of many. */
 export class Shard {
   readonly root: string;
+  /** The hash of its root, which the hashes of its keys go on from. */
+  readonly rootHash: number;
   readonly stateKey: string;
   readonly marksKey: string;
   readonly channel: string;
@@ -64,6 +68,7 @@ export class Shard {
 
   constructor(root: string, context: ShardContext, database = 0) {
     this.root = root;
+    this.rootHash = keyHash(root);
     this.stateKey = `${root}!state`;
     this.marksKey = `${root}!marks`;
     this.channel = `${root}!changes${database === 0 ? '' : `@${database}`}`;

@@ -1,4 +1,4 @@
-import type { Argument } from './link.ts';
+import type { Argument } from './resp.ts';
 
 /** What a script writes at once: Redis does nothing else meanwhile, and more would take longer than a command may. */
 const MOST_KEYS = 1_000;

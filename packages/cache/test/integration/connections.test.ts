@@ -66,6 +66,26 @@ test('an answer in another form than was asked for ends the connection, and noth
   expect(await cache.get('a')).toBe('value');
 });
 
+test("answers that nobody asked for are nobody's value: the connection is made anew", async () => {
+  const cache = await far.openUp({ ...DEADLINES, l1: { maxEntries: 0 } });
+  await cache.set('a', 'value');
+  let answers = 0;
+  path.alter = (bytes) => {
+    // What a read is answered with, perhaps behind other answers: the state, the value and the time.
+    const start = bytes.toString('latin1').search(/\*3\r\n\$\d+\r\n\S+ [\d ]+\r\n\$\d/);
+    if (start < 0) return bytes;
+    answers++;
+    // Twice: from here on each would answer one question too early.
+    path.alter = (unchanged) => unchanged;
+    return Buffer.concat([bytes, bytes.subarray(start)]);
+  };
+  expect(await cache.getOrSet('a', () => 'own')).toBe('value');
+  expect(answers).toBe(1);
+  await until(() => cache.state === 'degraded');
+  await until(() => cache.state === 'up');
+  expect(await cache.getOrSet('a', () => 'own')).toBe('value');
+});
+
 test('closing sends what was invalidated before Redis was first reached', async () => {
   const other = await near.openUp();
   await other.set('a', 'old', { tags: ['tag'] });
