@@ -1,6 +1,6 @@
 import type { Clock, TimerHandle } from '@hotpath/core';
 import type { RedisClient, RedisClusterClient, RedisConnection } from '../redis-port.ts';
-import { connectionOverrides } from './link.ts';
+import { connectionOverrides } from './connection-overrides.ts';
 
 /** Where a server listens. */
 export interface Address {

@@ -1,53 +1,17 @@
 import { AbortedError, type Milliseconds, TimeoutError, type TimerHandle } from '@hotpath/core';
 import { events } from '../events.ts';
-import type { LoadContext } from '../types.ts';
-import { checkTags, checkTtl } from './checks.ts';
 import type { Entry } from './entry.ts';
 import { deepClone } from './hand-out.ts';
 import type { LocalKey } from './key-codec.ts';
-import { drawLifetime, type Lifetime, type ResolvedEntryOptions } from './lifetime.ts';
+import { drawLifetime, type Lifetime } from './lifetime.ts';
+import { Context, type Load } from './load.ts';
 import type { Proof } from './proof.ts';
 import type { Region } from './region.ts';
 import type { SharedReader, SharedStatus, SharedValue } from './tier.ts';
 
-/** How a value is made. */
-export interface Load {
-  readonly options: ResolvedEntryOptions;
-  readonly tags: () => readonly string[];
-  run(context: LoadContext): unknown;
-}
-
 /** Another process's load is looked after at growing intervals: soon at first, never more often than this. */
 const FIRST_POLL_MS = 2;
 const LONGEST_POLL_MS = 50;
-
-class Context implements LoadContext {
-  ttlMs: Milliseconds | undefined;
-  tags: string[] = [];
-  isSkipped = false;
-  readonly #controller = new AbortController();
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  abort(reason: unknown): void {
-    this.#controller.abort(reason);
-  }
-
-  setTtl(ttlMs: Milliseconds): void {
-    checkTtl('setTtl', ttlMs);
-    this.ttlMs = ttlMs;
-  }
-
-  addTags(...tags: readonly string[]): void {
-    this.tags.push(...checkTags('addTags', tags));
-  }
-
-  skip(): void {
-    this.isSkipped = true;
-  }
-}
 
 /** One way of a value into this process, for all who asked for it meanwhile. */
 export class Flight implements SharedReader {

@@ -1,6 +1,7 @@
 import { type Clock, type Milliseconds, type TimerHandle, TurnoverMap } from '@hotpath/core';
-import { type CircuitBreaker, circuitBreaker, exponentialBackoff } from '@hotpath/resilience';
+import { type CircuitBreaker, circuitBreaker } from '@hotpath/resilience';
 import type { RedisClient, RedisConnection } from '../redis-port.ts';
+import { connectionOverrides, RECONNECT_AFTER_MS } from './connection-overrides.ts';
 import type { Counters } from './counters.ts';
 import type { Argument, Reply } from './resp.ts';
 import { type Script, scripts } from './scripts.ts';
@@ -31,8 +32,6 @@ export class LinkLost extends Error {}
 const TIMER_SLACK_MS = 2;
 const PROBE_MS = 100;
 const LONGEST_PROBE_MS = 400;
-/** A connection that is silent, or not ready, for this long is dropped and made anew. */
-const RECONNECT_AFTER_MS = 1_000;
 
 class Operation {
   readonly sentMs: Milliseconds;
@@ -45,35 +44,6 @@ class Operation {
     this.resolve = resolve;
     this.reject = reject;
   }
-}
-
-/** Options that make an ioredis connection fail at once instead of waiting, queueing and repeating. */
-export function connectionOverrides(purpose: string): object {
-  const backoff = exponentialBackoff({ baseMs: 50, maxMs: 400, jitter: 'equal' });
-  return {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    enableReadyCheck: false,
-    enableAutoPipelining: false,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: undefined,
-    socketTimeout: undefined,
-    reconnectOnError: null,
-    monitor: false,
-    readOnly: false,
-    keyPrefix: '',
-    stringNumbers: false,
-    protocol: 2,
-    replyMapping: 'legacy',
-    connectTimeout: RECONNECT_AFTER_MS,
-    disconnectTimeout: 50,
-    connectionName: `hotpath-cache-${purpose}`,
-    retryStrategy: backoff,
-    sentinelRetryStrategy: backoff,
-    sentinelReconnectStrategy: backoff,
-  };
 }
 
 /** One connection to one Redis server, with deadlines, a breaker and a way back. */
@@ -104,7 +74,8 @@ export class Link {
       clock: options.clock,
     });
     this.#breaker.trip();
-    this.connection = client.duplicate({ ...connectionOverrides('commands'), ...override });
+    // RESP2 is what a wire understands.
+    this.connection = client.duplicate({ ...connectionOverrides('commands'), protocol: 2, ...override });
     this.#silentSinceMs = options.clock.now();
     this.connection.on('error', (error: Error) => {
       if (this.#state !== 'up') this.#reason = error.message;

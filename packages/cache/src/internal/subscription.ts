@@ -1,6 +1,7 @@
 import type { Clock, Milliseconds, TimerHandle } from '@hotpath/core';
 import type { RedisClient, RedisConnection } from '../redis-port.ts';
-import { connectionOverrides, type Link } from './link.ts';
+import { connectionOverrides } from './connection-overrides.ts';
+import type { Link } from './link.ts';
 import { Proof } from './proof.ts';
 import type { Shard } from './shard.ts';
 
