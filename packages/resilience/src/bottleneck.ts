@@ -239,7 +239,7 @@ export function bottleneckSchedule(
   // One that answers later would be taken to have said no, and each job would spend twice.
   if ((limiter as Partial<RateLimiter> | null | undefined)?.kind !== 'rate-limiter') {
     throw new TypeError(
-      `bottleneckSchedule: the first argument must be what rateLimiter() made, got ${describe(limiter)}`,
+      `bottleneckSchedule: the first argument must be a rate limiter of rateLimiter(), got ${describe(limiter)}`,
     );
   }
   const read = optionReader('bottleneckSchedule', options);

@@ -471,7 +471,7 @@ describe('a schedule of jobs', () => {
     const limiter = redisRateLimiter({ redis: answering, limit: 100, maxLease: 0 });
     for (const wrong of [limiter, bulkhead({ limit: 1 }), {}, null, undefined]) {
       expect(() => bottleneckSchedule(wrong as never)).toThrow(
-        'bottleneckSchedule: the first argument must be what rateLimiter() made',
+        'bottleneckSchedule: the first argument must be a rate limiter of rateLimiter()',
       );
     }
   });
