@@ -2,7 +2,6 @@ import { type RedisServer, startRedis } from '@hotpath/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Cache } from '../../src/index.ts';
 import { Caches, sleep } from '../fixtures/caches.ts';
-import { deferred } from '../fixtures/deferred.ts';
 import { until } from '../fixtures/fleet.ts';
 
 let server: RedisServer;
@@ -34,7 +33,7 @@ const changes: Record<string, (cache: Cache) => Promise<{ readonly confirmed: bo
 /** Loads what is current when it is called, once it is let. */
 class SlowSource {
   current = 'old';
-  readonly #gate = deferred<void>();
+  readonly #gate = Promise.withResolvers<void>();
 
   readonly load = async (): Promise<string> => {
     const value = this.current;

@@ -1,7 +1,6 @@
 import { createVirtualClock } from '@hotpath/core/testing';
 import { afterEach, expect, test } from 'vitest';
 import { type Cache, type CacheOptions, createCache } from '../../src/index.ts';
-import { deferred } from '../fixtures/deferred.ts';
 
 const opened: Cache[] = [];
 function open(options: Partial<CacheOptions> = {}): Cache {
@@ -87,7 +86,7 @@ test('a throwing factory rejects, and nothing is kept of it', async () => {
 
 test('single-flight does not split after a failed load', async () => {
   const cache = open();
-  const first = deferred<number>();
+  const first = Promise.withResolvers<number>();
   const failing = [1, 2].map(() => cache.getOrSet('a', () => first.promise));
   first.reject(new Error('no'));
   await Promise.allSettled(failing);
@@ -107,7 +106,7 @@ test('a ttl of 0 is a value: nothing is kept', async () => {
 
 test('an invalidation during a load keeps the old value out, and the next caller out of that load', async () => {
   const cache = open();
-  const old = deferred<string>();
+  const old = Promise.withResolvers<string>();
   const values = [() => old.promise, async () => 'new'];
   const load = cache.wrap((_id: number) => (values.shift() ?? (async () => 'later'))(), { name: 'load' });
   const first = load(1);
@@ -125,7 +124,7 @@ test('the same holds for tags, prefixes and clear', async () => {
     (cache: Cache) => cache.clear(),
   ]) {
     const cache = open();
-    const old = deferred<string>();
+    const old = Promise.withResolvers<string>();
     let current: () => Promise<string> = () => old.promise;
     const load = cache.wrap(
       async (_id: number) => {
@@ -152,7 +151,7 @@ test('an invalidation during a load keeps the old value out, whatever else was i
     (cache: Cache) => cache.invalidatePrefix('unrelated'),
   ]) {
     const cache = open();
-    const old = deferred<string>();
+    const old = Promise.withResolvers<string>();
     const first = cache.getOrSet('a', () => old.promise);
     await unrelated(cache);
     await cache.delete('a');
@@ -224,7 +223,7 @@ test('a value in its grace stands in for a load that fails or is slow, and never
     throw new Error('no');
   };
   expect(await load(1)).toBe('first');
-  const slow = deferred<string>();
+  const slow = Promise.withResolvers<string>();
   next = () => slow.promise;
   const waiting = load(1);
   await clock.advance(51);

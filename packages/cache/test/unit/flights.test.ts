@@ -1,7 +1,6 @@
 import { createVirtualClock } from '@hotpath/core/testing';
 import { afterEach, expect, test } from 'vitest';
 import { type Cache, type CacheOptions, createCache, type LoadContext } from '../../src/index.ts';
-import { deferred } from '../fixtures/deferred.ts';
 
 const opened: Cache[] = [];
 function open(options: Partial<CacheOptions> = {}): Cache {
@@ -20,7 +19,7 @@ test('a load that is left alone keeps giving the old value while its grace lasts
   const load = cache.wrap((_id: number) => next(), { name: 'load' });
   await load(1);
   await clock.advance(150);
-  const slow = deferred<string>();
+  const slow = Promise.withResolvers<string>();
   let loads = 0;
   next = () => {
     loads++;
@@ -49,7 +48,7 @@ test('a load that is left alone and then fails rejects only those who still wait
   const load = cache.wrap((_id: number) => next(), { name: 'load' });
   await load(1);
   await clock.advance(120);
-  const slow = deferred<string>();
+  const slow = Promise.withResolvers<string>();
   next = () => slow.promise;
   const early = load(1);
   await clock.advance(50);
@@ -70,7 +69,7 @@ test('a load that everybody has left still fills the cache, but not with what wa
   ]) {
     const cache = open();
     const controller = new AbortController();
-    const old = deferred<string>();
+    const old = Promise.withResolvers<string>();
     const options = { signal: controller.signal, tags: ['tag'] };
     const waiting = cache.getOrSet('a', () => old.promise, options).catch((error: unknown) => error);
     controller.abort('left');
@@ -134,7 +133,7 @@ test('what a loader says wrongly about its value is refused by name, and the val
 
 test('a load that ends after close() keeps nothing, and later calls reject', async () => {
   const cache = open();
-  const slow = deferred<number>();
+  const slow = Promise.withResolvers<number>();
   const load = cache.wrap((_id: number) => slow.promise, { name: 'load' });
   const waiting = load(1);
   await cache.close();

@@ -117,7 +117,6 @@ test('a value in many pieces is put together once, not once a piece', () => {
   }
 });
 
-/** A command is written as an array of its arguments' bytes. */
 const argument = fc.oneof(fc.string({ unit: 'binary' }), fc.double(), fc.integer(), bytes);
 
 test('a command is written as the array of the bytes of its arguments', () => {

@@ -7,7 +7,6 @@ import {
   batcher,
 } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { type Deferred, deferred } from '../deferred.ts';
 import { failure, listeners, never } from '../inputs.ts';
 
 const settle = createVirtualClock().settle;
@@ -30,9 +29,12 @@ function doubling(options: BatcherOptions<number> = {}, loadMs = 0) {
 /** A batcher whose loads end when the test says. */
 function held(options: BatcherOptions<number> = {}) {
   const clock = createVirtualClock();
-  const loads: (Deferred<(number | Error)[]> & { items: readonly number[]; signal: AbortSignal })[] = [];
+  const loads: (PromiseWithResolvers<(number | Error)[]> & {
+    items: readonly number[];
+    signal: AbortSignal;
+  })[] = [];
   const loader: BatchLoader<number, number> = (items, context) => {
-    const load = { ...deferred<(number | Error)[]>(), items, signal: context.signal };
+    const load = { ...Promise.withResolvers<(number | Error)[]>(), items, signal: context.signal };
     loads.push(load);
     return load.promise;
   };

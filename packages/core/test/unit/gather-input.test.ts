@@ -1,7 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { type GatherMode, type GatherOptions, type GatherProgress, gather, sleep } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { deferred } from '../deferred.ts';
 import { counted, failure, listeners, naturals, never } from '../inputs.ts';
 
 const settle = createVirtualClock().settle;
@@ -193,7 +192,7 @@ describe('gather and its input', () => {
   });
 
   test('a first item that ends last keeps the others waiting for nothing but its result', async () => {
-    const first = deferred<number>();
+    const first = Promise.withResolvers<number>();
     const gathering = gather(
       Array.from({ length: 5_000 }).keys(),
       (item) => (item === 0 ? first.promise : item),

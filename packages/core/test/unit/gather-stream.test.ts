@@ -1,7 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { type GatherContext, type GatherResult, gatherStream, sleep } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { deferred } from '../deferred.ts';
 import { counted, failure, listeners, naturals, never } from '../inputs.ts';
 
 const settle = createVirtualClock().settle;
@@ -81,7 +80,7 @@ describe('gatherStream', () => {
       const { input, seen } = counted(naturals());
       const { signal } = new AbortController();
       const workers: AbortSignal[] = [];
-      const late = deferred<number>();
+      const late = Promise.withResolvers<number>();
       const reading = (async () => {
         for await (const _ of gatherStream(
           input,

@@ -8,7 +8,6 @@ import {
   sleep,
 } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { deferred } from '../deferred.ts';
 import { counted, failure, listeners, naturals, never } from '../inputs.ts';
 
 const settle = createVirtualClock().settle;
@@ -207,7 +206,7 @@ describe('gather, mode settled', () => {
 
   test('what settles after it was given up is dropped, and its late rejection handled', async () => {
     const clock = createVirtualClock();
-    const late = [deferred<string>(), deferred<string>()];
+    const late = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
     const gathering = gather(late, (each) => each.promise, { clock, timeoutMs: 10 });
     await clock.advance(10);
     const results = await gathering;
@@ -313,7 +312,11 @@ describe('gather, mode failFast', () => {
   });
 
   test('siblings that fail for a reason of their own while they are waited for are named as well', async () => {
-    const [first, second, third] = [deferred<void>(), deferred<void>(), deferred<void>()];
+    const [first, second, third] = [
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+      Promise.withResolvers<void>(),
+    ];
     const gathering = gather(
       [first, second, third],
       (each, { signal }) =>

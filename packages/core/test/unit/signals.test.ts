@@ -9,7 +9,6 @@ import {
   TimeoutError,
 } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { deferred } from '../deferred.ts';
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
 
@@ -87,7 +86,7 @@ describe('abortable', () => {
 
   test('rejects with the untouched reason as soon as the signal aborts, and drops what comes late', async () => {
     const controller = new AbortController();
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     const waiting = abortable(work.promise, controller.signal);
     expect(listeners(controller.signal)).toBe(1);
     controller.abort('enough');
@@ -98,7 +97,7 @@ describe('abortable', () => {
   });
 
   test('rejects at once on an aborted signal, and handles the late rejection', async () => {
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     await expect(abortable(work.promise, AbortSignal.abort('before'))).rejects.toBe('before');
     work.reject(new Error('late, and handled'));
     await createVirtualClock().settle();

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { type FlightContext, singleFlight } from '../../src/index.ts';
 import { createVirtualClock } from '../../src/testing.ts';
-import { type Deferred, deferred } from '../deferred.ts';
 
 const settle = createVirtualClock().settle;
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
@@ -11,7 +10,7 @@ const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'ab
 describe('singleFlight', () => {
   test('calls with one key share one run and its promise; other keys run beside it', async () => {
     const flights = singleFlight<string, number>();
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     const load = vi.fn(() => work.promise);
     const first = flights.run('a', load);
     const second = flights.run('a', load);
@@ -58,7 +57,7 @@ describe('singleFlight', () => {
 
   test('aborting one waiter rejects that one with its untouched reason, and leaves the others', async () => {
     const flights = singleFlight<string, number>();
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     let context: FlightContext | undefined;
     const controller = new AbortController();
     const leaving = flights.run(
@@ -81,7 +80,7 @@ describe('singleFlight', () => {
 
   test('the flight is aborted (HOTPATH_FLIGHT_ABANDONED) when the last waiter leaves, and the next call starts anew', async () => {
     const flights = singleFlight<string, number>();
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     const controllers = [new AbortController(), new AbortController()];
     let context: FlightContext | undefined;
     const waits = controllers.map(({ signal }) =>
@@ -110,7 +109,7 @@ describe('singleFlight', () => {
 
   test('a late end of an abandoned flight leaves the newer one of its key alone', async () => {
     const flights = singleFlight<string, number>();
-    const [old, recent] = [deferred<number>(), deferred<number>()];
+    const [old, recent] = [Promise.withResolvers<number>(), Promise.withResolvers<number>()];
     const controller = new AbortController();
     const left = flights.run('a', () => old.promise, { signal: controller.signal });
     controller.abort('left');
@@ -181,7 +180,7 @@ describe('singleFlight', () => {
 
   test('forget lets those who joined have the result, and the next call start anew', async () => {
     const flights = singleFlight<string, number>();
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     const joined = flights.run('a', () => work.promise);
     expect(flights.forget('a')).toBe(true);
     expect(flights.forget('a')).toBe(false);
@@ -192,7 +191,7 @@ describe('singleFlight', () => {
 
   test('rejects (HOTPATH_FLIGHTS_FULL) above maxKeys, while joining is still possible', async () => {
     const flights = singleFlight<string, number>({ maxKeys: 1 });
-    const work = deferred<number>();
+    const work = Promise.withResolvers<number>();
     const first = flights.run('a', () => work.promise);
     const load = vi.fn(() => 1);
     await expect(flights.run('b', load)).rejects.toMatchObject({
@@ -251,7 +250,7 @@ describe('singleFlight', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 100, size: 'max' }), async (steps) => {
         const flights = singleFlight<number, number>();
-        interface Run extends Deferred<number> {
+        interface Run extends PromiseWithResolvers<number> {
           readonly id: number;
           readonly key: number;
           waiters: number;
@@ -276,7 +275,7 @@ describe('singleFlight', () => {
             key,
             ({ signal }) => {
               const run = {
-                ...deferred<number>(),
+                ...Promise.withResolvers<number>(),
                 id: before,
                 key,
                 waiters: 0,

@@ -20,17 +20,6 @@ function play(breaker: CircuitBreaker, outcomes: string): void {
   }
 }
 
-/** A promise that a test settles when it wants. */
-function deferred<Value>() {
-  let resolve!: (value: Value) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<Value>((onValue, onError) => {
-    resolve = onValue;
-    reject = onError;
-  });
-  return { promise, resolve, reject };
-}
-
 describe('when a breaker opens', () => {
   it('does not for five failures among 505 successes at a ratio of 0.5', () => {
     const { breaker } = setUp({ failureRatio: 0.5 });
@@ -154,7 +143,7 @@ describe('half-open', () => {
   it('runs 3 of 50 concurrent calls with 3 probes', async () => {
     const { breaker, ready } = halfOpen({ probes: 3 });
     await ready;
-    const gate = deferred<void>();
+    const gate = Promise.withResolvers<void>();
     let ran = 0;
     const calls = Array.from({ length: 50 }, () =>
       breaker.executeOutcome(() => {
@@ -223,7 +212,7 @@ describe('half-open', () => {
 
   it('drops results from before it opened', async () => {
     const { breaker, clock } = setUp({ consecutiveFailures: 1, openMs: 1_000, probes: 1 });
-    const old = deferred<string>();
+    const old = Promise.withResolvers<string>();
     const stale = breaker.execute(() => old.promise);
     await expect(breaker.execute(() => Promise.reject(failure))).rejects.toBe(failure);
     expect(breaker.state).toBe('open');
