@@ -28,15 +28,22 @@ export class Changes {
   /** @throws AbortedError (HOTPATH_CLOSED) when the cache is closed, as all of these do. */
   async write(region: Region, values: readonly GivenValue[]): Promise<ChangeResult> {
     const { random, tier } = this.#open();
-    const kept: SharedWrite[] = [];
-    const gone: string[] = [];
-    for (const { key, value, tags, options } of values) {
-      region.drop(key);
+    // The last one of a key counts.
+    const last = new Map(values.map((given) => [given.key, given]));
+    const changes = [...last.values()].map(({ key, value, tags, options }) => {
       const lifetime = drawLifetime(options, value, undefined, 0, random);
       const isKept = lifetime.freshMs + Math.max(lifetime.staleMs, lifetime.graceMs) > 0;
-      if (isKept) region.put(key, value, tags, lifetime);
-      if (!isKept) gone.push(region.shared(key));
-      else kept.push({ sharedKey: region.shared(key), value, tags, lifetime });
+      // What can't be copied throws here, before anything has changed.
+      return { key, value, tags, lifetime, isKept, copy: isKept ? region.copyOf(value) : undefined };
+    });
+    const kept: SharedWrite[] = [];
+    const gone: string[] = [];
+    for (const { key, value, tags, lifetime, isKept, copy } of changes) {
+      const sharedKey = region.shared(key);
+      region.drop(key);
+      if (isKept) region.put(key, copy, tags, lifetime);
+      if (isKept) kept.push({ sharedKey, value, tags, lifetime });
+      else gone.push(sharedKey);
     }
     if (tier === undefined) return { confirmed: true };
     const done = await Promise.all([

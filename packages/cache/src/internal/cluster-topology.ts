@@ -70,6 +70,7 @@ export class ClusterTopology {
       if (asked.has(name) || this.#isClosed) continue;
       asked.add(name);
       const ranges = await this.#askOne(address);
+      if (this.#isClosed) return;
       if (ranges === undefined) continue;
       this.#learn(ranges, address);
       return;

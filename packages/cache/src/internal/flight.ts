@@ -109,10 +109,12 @@ export class Flight implements SharedReader {
   }
 
   #joinWith(signal: AbortSignal): Promise<unknown> {
+    const joined = this.#promise;
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         reject(signal.reason);
-        if (--this.#waiters > 0) return;
+        // Who has been given the old value waits no more, and the load goes on alone.
+        if (joined !== this.#promise || --this.#waiters > 0) return;
         this.#isAbandoned = true;
         this.#region.detach(this);
         this.#context?.abort(
@@ -120,7 +122,7 @@ export class Flight implements SharedReader {
         );
       };
       signal.addEventListener('abort', leave, { once: true });
-      this.#promise.then(
+      joined.then(
         () => {
           signal.removeEventListener('abort', leave);
           resolve(this.#handOut());
@@ -188,13 +190,14 @@ export class Flight implements SharedReader {
       core.tier?.acquire(this, core.clock.now() + restMs);
       return;
     }
-    core.counters.l2Hits++;
-    if (restMs <= 0) core.counters.stale++;
     const isCloned = this.#region.isCopied(shared.value);
     this.#isCloned = isCloned;
+    // First, as a value that can't be copied for its readers throws here.
+    this.#settle(shared.value);
+    core.counters.l2Hits++;
+    if (restMs <= 0) core.counters.stale++;
     this.#keep(shared.value, isCloned, shared.tags, shared.lifetime, shared.ageMs, shared.bytes);
     this.#region.land(this);
-    this.#settle(shared.value);
     if (restMs <= 0) this.#region.refreshBehind(this.key, this.#load);
   }
 
@@ -231,6 +234,7 @@ export class Flight implements SharedReader {
     let softTimer: TimerHandle | undefined;
     core.counters.loads++;
     core.counters.loadsInFlight++;
+    this.#region.loadsInFlight++;
     try {
       const timedOut = new Promise<never>((_resolve, reject) => {
         if (options.timeoutMs === Number.POSITIVE_INFINITY) return;
@@ -257,6 +261,7 @@ export class Flight implements SharedReader {
       this.#onFailed(error);
     } finally {
       core.counters.loadsInFlight--;
+      this.#region.loadsInFlight--;
       core.clock.clearTimeout(hardTimer);
       core.clock.clearTimeout(softTimer);
     }

@@ -55,8 +55,8 @@ function isFreezable(object: object): boolean {
 }
 
 /**
- * A copy that shares nothing mutable with the original. Prototypes of class instances are kept, with
- * their own enumerable fields; functions, and objects that can't be taken apart, stay shared.
+ * A copy that shares nothing mutable with the original. Prototypes of class instances are kept, with their own
+ * enumerable fields but not their private ones; functions, and objects that can't be taken apart, stay shared.
  */
 export function deepClone<Value>(value: Value): Value {
   return cloneInto(value, new Map()) as Value;
@@ -87,6 +87,8 @@ function cloneInto(value: unknown, clones: Map<object, unknown>): unknown {
   }
   if (Buffer.isBuffer(value)) return Buffer.from(value);
   if (types.isArrayBufferView(value) || types.isArrayBuffer(value)) return structuredClone(value);
+  if (value instanceof RegExp) return new RegExp(value);
+  if (value instanceof URL) return new URL(value);
   if (types.isProxy(value) || types.isPromise(value) || types.isWeakMap(value) || types.isWeakSet(value)) {
     return value;
   }
@@ -96,6 +98,14 @@ function cloneInto(value: unknown, clones: Map<object, unknown>): unknown {
     const field = cloneInto((value as Record<string, unknown>)[name], clones);
     if (name === '__proto__') Object.defineProperty(copy, name, { value: field, enumerable: true });
     else copy[name] = field;
+  }
+  if (types.isNativeError(value)) {
+    // Its message, stack, cause and errors are not enumerable.
+    for (const name of Object.getOwnPropertyNames(value)) {
+      if (Object.hasOwn(copy, name)) continue;
+      const field = cloneInto(value[name as keyof Error], clones);
+      Object.defineProperty(copy, name, { value: field, writable: true, configurable: true });
+    }
   }
   return copy;
 }

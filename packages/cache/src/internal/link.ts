@@ -16,9 +16,11 @@ export interface LinkOptions {
   readonly counters: Counters;
   readonly softDeadlineMs: Milliseconds;
   readonly hardDeadlineMs: Milliseconds;
-  /** Makes up for what was missed; called whenever the connection is back. It rejects when that failed. */
+  /** Finds out what was missed; called whenever the connection is back. It rejects when that failed, as the next one does. */
   readonly recover: (link: Link) => Promise<void>;
-  /** Whether nothing has come up since that would have to be made up for first. */
+  /** Repeats the changes that could not be done. */
+  readonly repeat: (link: Link) => Promise<void>;
+  /** Whether there is none left. */
   readonly isInStep: (link: Link) => boolean;
   readonly onState: (link: Link, reason: string) => void;
   /** Who waits for a read need not wait any longer: an answer is overdue. */
@@ -56,6 +58,7 @@ export class Link {
   #wire: Wire | undefined;
   #state: LinkState = 'down';
   #reason = 'not connected yet';
+  #takesChanges = false;
   #overdue = 0;
   #reloads = 0;
   #silentSinceMs: Milliseconds;
@@ -107,6 +110,11 @@ export class Link {
   /** Whether it may be asked, and has answered lately. */
   get isReadable(): boolean {
     return this.#state === 'up' && this.#overdue === 0;
+  }
+
+  /** Whether a change may be sent: also while those before it are repeated, or with new ones coming all the time none would be the last. */
+  get takesChanges(): boolean {
+    return this.#takesChanges;
   }
 
   /** How often the server had forgotten a script: what was sent after the first try may then have been done before it. */
@@ -226,6 +234,7 @@ export class Link {
     const former = this.#state;
     const wasDown = former === 'down';
     this.#state = 'down';
+    this.#takesChanges = false;
     if (!wasDown) this.#reason = reason;
     for (const operation of operations) {
       clock.clearTimeout(operation.timer);
@@ -268,7 +277,7 @@ export class Link {
 
   #tryRecovery(): void {
     if (this.#state !== 'down' || this.#isClosed) return;
-    const { onState, recover } = this.#options;
+    const { isInStep, onState, recover, repeat } = this.#options;
     if (this.connection.status !== 'ready') {
       this.#connect();
       this.#replaceIfSilent();
@@ -280,9 +289,11 @@ export class Link {
     const attempt = async (): Promise<void> => {
       if (this.#wire === undefined) await this.#takeOver();
       await Promise.all(Object.values(scripts).map((script) => this.send('SCRIPT', ['LOAD', script.source])));
-      // What is queued meanwhile must not be overtaken by the first read: nothing may come in between.
-      do await recover(this);
-      while (!this.#options.isInStep(this));
+      await recover(this);
+      this.#takesChanges = this.#state === 'recovering';
+      // What could not be done must not be overtaken by the first read: nothing may come in between.
+      do await repeat(this);
+      while (!isInStep(this));
       if (this.#state !== 'recovering') throw new LinkLost('lost while recovering');
       this.#state = 'up';
       this.#reason = 'recovered';

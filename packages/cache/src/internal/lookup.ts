@@ -47,21 +47,20 @@ export class Lookup implements SharedReader {
     }
     const { lifetime, ageMs, tags, value } = shared;
     const restMs = lifetime.freshMs - ageMs;
-    if (restMs + Math.max(lifetime.staleMs, 0) <= 0) {
+    if (restMs + lifetime.staleMs <= 0) {
       core.counters.l2Misses++;
       this.#resolve(undefined);
       return;
     }
+    const isCloned = this.#region.isCopied(value);
+    const found = { value: isCloned ? deepClone(value) : value };
     core.counters.l2Hits++;
     if (restMs <= 0) core.counters.stale++;
-    const isCloned = this.#region.isCopied(value);
-    const isValid =
-      this.#drops === this.#region.drops &&
-      !core.marks.invalidates(this.#epoch, tags, () => this.readableKey);
-    if (isValid && restMs > 0) {
+    // A tag or prefix that was invalidated since is found in the entry by whoever reads it.
+    if (this.#drops === this.#region.drops && restMs > 0) {
       const origin = { bornMs: this.#bornMs, epoch: this.#epoch, proof: this.#proof };
       this.#region.store(this.#key, value, isCloned, tags, lifetime, ageMs, origin, 0, shared.bytes);
     }
-    this.#resolve({ value: isCloned ? deepClone(value) : value });
+    this.#resolve(found);
   }
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, type Milliseconds, TurnoverMap } from '@hotpath/core';
 import { events } from '../events.ts';
 import type { Counters } from './counters.ts';
-import { type Envelopes, keyHash, type Opened } from './envelope.ts';
+import { type Envelopes, keyHash } from './envelope.ts';
 import type { Leases } from './leases.ts';
 import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
 import type { ServerTime, Shard } from './shard.ts';
@@ -76,6 +76,15 @@ export class ReadBatches {
     for (const reader of batch.readers) reader.onShared('away', undefined, '');
   }
 
+  #underWayOn(shard: Shard): TurnoverMap<Batch, Batch> {
+    let underWay = this.#underWay.get(shard);
+    if (underWay === undefined) {
+      underWay = new TurnoverMap();
+      this.#underWay.set(shard, underWay);
+    }
+    return underWay;
+  }
+
   #flush(shard: Shard): void {
     const readers = shard.gathered ?? [];
     shard.gathered = undefined;
@@ -105,12 +114,7 @@ export class ReadBatches {
       const wanted = readers.map((reader) => (reader.wantsLease ? '1' : '0')).join('');
       reply = shard.run(link, scripts.read, keys, [batch.token, firstLeaseMs, wanted]);
     } else reply = link.send('MGET', [shard.stateKey, ...keys]);
-    let underWay = this.#underWay.get(shard);
-    if (underWay === undefined) {
-      underWay = new TurnoverMap();
-      this.#underWay.set(shard, underWay);
-    }
-    underWay.set(batch, batch);
+    this.#underWayOn(shard).set(batch, batch);
     reply.then(
       (values) => this.#onReply(shard, batch, values),
       () => this.#lose(shard, batch),
@@ -196,9 +200,16 @@ export class ReadBatches {
 
   #open(shard: Shard, reader: SharedReader, bytes: Buffer, nowMs: Milliseconds): void {
     const { counters, envelopes, namespace } = this.#options;
-    let opened: Opened;
     try {
-      opened = envelopes.open(keyHash(reader.sharedKey, shard.rootHash), bytes, HEAD_BYTES);
+      const opened = envelopes.open(keyHash(reader.sharedKey, shard.rootHash), bytes, HEAD_BYTES);
+      const { value, tags, lifetime } = opened;
+      const sequence = bytes.readDoubleBE(SEQUENCE_OFFSET);
+      if (!shard.mirror.invalidates(sequence, tags, reader)) {
+        const ageMs = Math.max(0, nowMs - bytes.readDoubleBE(STORED_AT_OFFSET));
+        // Throws where what a codec has made can't be frozen or copied for its readers.
+        reader.onShared('hit', { value, tags, lifetime, ageMs, bytes: bytes.byteLength }, '');
+      } else if (reader.wantsLease) this.#acquire(shard, reader, ['0', '', sequence]);
+      else reader.onShared('missing', undefined, '');
     } catch (error) {
       counters.corrupt++;
       if (events.corruptEntry.hasSubscribers) {
@@ -207,17 +218,7 @@ export class ReadBatches {
       }
       if (reader.wantsLease) this.#acquire(shard, reader, ['1', '', '']);
       else reader.onShared('missing', undefined, '');
-      return;
     }
-    const sequence = bytes.readDoubleBE(SEQUENCE_OFFSET);
-    if (shard.mirror.invalidates(sequence, opened.tags, reader)) {
-      if (reader.wantsLease) this.#acquire(shard, reader, ['0', '', sequence]);
-      else reader.onShared('missing', undefined, '');
-      return;
-    }
-    const ageMs = Math.max(0, nowMs - bytes.readDoubleBE(STORED_AT_OFFSET));
-    const { value, tags, lifetime } = opened;
-    reader.onShared('hit', { value, tags, lifetime, ageMs, bytes: bytes.byteLength }, '');
   }
 
   /** Asks for the lease to replace what is there, unless it is fresh for longer than the reader knows. */
@@ -235,8 +236,8 @@ export class ReadBatches {
     }
     const keys = [shard.root + reader.sharedKey];
     const batch = new Batch([reader], this.#nextToken(), shard.mirror.head);
-    const underWay = this.#underWay.get(shard);
-    underWay?.set(batch, batch);
+    const underWay = this.#underWayOn(shard);
+    underWay.set(batch, batch);
     const args = [batch.token, this.#options.leases.firstLeaseMs, ...terms];
     shard.run(link, scripts.acquire, keys, args).then(
       (answer) => {
@@ -245,7 +246,7 @@ export class ReadBatches {
           return;
         }
         batch.isReleased = true;
-        underWay?.delete(batch);
+        underWay.delete(batch);
         if (answer === GRANTED) this.#grant(shard, reader, batch.token);
         else if (answer === NEWER) this.add(shard, reader);
         else reader.onShared(answer === LEASED ? 'leased' : 'missing', undefined, '');

@@ -17,7 +17,7 @@ import { readableOfShared } from './region-keys.ts';
 import { scripts } from './scripts.ts';
 import { ServerNode, type ServerNodeOptions } from './server-node.ts';
 import { ServerTime, Shard, type ShardContext } from './shard.ts';
-import { crc16, slotOfTag } from './slots.ts';
+import { crc16, slotOf } from './slots.ts';
 import type { SharedReader, SharedTier, SharedWrite } from './tier.ts';
 
 /** Values in Redis: in one server, found by its address or by Sentinel, or spread over a Cluster. */
@@ -80,9 +80,11 @@ export class RedisTier implements SharedTier {
         this.#announce(reason);
       },
     };
+    const { db = 0, keyPrefix = '' } =
+      (redis as { options?: { db?: number; keyPrefix?: string } }).options ?? {};
     if (isCluster) {
       this.#shards = Array.from({ length: shardCount }, (_, index) => {
-        return new Shard(`{${namespace}#${index}}`, context);
+        return new Shard(`${keyPrefix}{${namespace}#${index}}`, context);
       });
       this.#topology = new ClusterTopology(
         redis,
@@ -92,9 +94,8 @@ export class RedisTier implements SharedTier {
       );
       return;
     }
-    const { db, keyPrefix } = (redis as RedisClient).options as { db?: number; keyPrefix?: string };
     // Channels are common to all databases of a server.
-    this.#shards = [new Shard(`${keyPrefix ?? ''}{${namespace}}`, context, db ?? 0)];
+    this.#shards = [new Shard(`${keyPrefix}{${namespace}}`, context, db)];
     this.#nodes.set('', new ServerNode(redis as RedisClient, {}, this.#shards, this.#nodeOptions));
   }
 
@@ -102,8 +103,8 @@ export class RedisTier implements SharedTier {
   #place(masterOf: (slot: number) => Address | undefined): void {
     const template = this.#topology?.template;
     const placed = new Map<string, { readonly address: Address; readonly shards: Shard[] }>();
-    for (const [index, shard] of this.#shards.entries()) {
-      const address = masterOf(slotOfTag(`${this.#options.namespace}#${index}`));
+    for (const shard of this.#shards) {
+      const address = masterOf(slotOf(shard.root));
       if (address === undefined) continue;
       const name = `${address.host}:${address.port}`;
       const place = placed.get(name) ?? { address, shards: [] };
@@ -284,7 +285,7 @@ export class RedisTier implements SharedTier {
   /** Does a change, or queues its repetition: from then on nothing is read before that was done. */
   async #change(shard: Shard, change: Change, apply: (link: Link) => Promise<void>): Promise<boolean> {
     const { link } = shard;
-    if (link?.state === 'up') {
+    if (link?.takesChanges) {
       const { reloads } = link;
       try {
         await apply(link);

@@ -141,7 +141,7 @@ export class Region {
       flight = undefined;
     }
     if (flight === undefined) {
-      if (this.#flights.size >= core.maxConcurrentLoads) {
+      if (this.#isFull) {
         const message = `${core.maxConcurrentLoads} keys are being loaded, the most that are allowed`;
         return Promise.reject(new RejectedError('HOTPATH_CACHE_LOADS_FULL', message));
       }
@@ -153,6 +153,12 @@ export class Region {
     }
     core.counters.joins++;
     return flight.join(signal);
+  }
+
+  /** Loads that were taken off their keys count as well, until they have ended. */
+  get #isFull(): boolean {
+    const { maxConcurrentLoads } = this.core;
+    return this.#flights.size >= maxConcurrentLoads || this.loadsInFlight >= maxConcurrentLoads;
   }
 
   /** Whether who asks now may wait for it: its value may have been invalidated elsewhere since it began. */
@@ -181,20 +187,23 @@ export class Region {
     return new Promise((resolve) => core.tier?.read(new Lookup(this, key, resolve)));
   }
 
-  /** Keeps a value that a caller has given. */
+  /** A given value as it can be kept: its giver goes on to own, and perhaps to change, what it gave. */
+  copyOf(value: unknown): unknown {
+    return this.#copy === 'none' ? value : deepClone(value);
+  }
+
+  /** Keeps the copy of a value that a caller has given. */
   put(key: LocalKey, value: unknown, tags: readonly string[], lifetime: Lifetime): void {
     const { core } = this;
     if (core.bypassWhenAway && core.tier?.isAway(this.shared(key))) return;
     const bornMs = core.hotClock.exact();
-    // The giver goes on to own, and perhaps to change, what it gave.
-    const kept = this.#copy === 'none' ? value : deepClone(value);
     const proof = core.tier?.proofFor(this.shared(key));
     const origin = { bornMs, epoch: core.marks.version, proof };
-    this.store(key, kept, this.isCopied(kept), tags, lifetime, 0, origin, 0, undefined);
+    this.store(key, value, this.isCopied(value), tags, lifetime, 0, origin, 0, undefined);
   }
 
   #refresh(key: LocalKey, load: Load, entry: Entry): void {
-    if (this.#flights.size >= this.core.maxConcurrentLoads) return;
+    if (this.#isFull) return;
     const flight = new Flight(this, key, load, entry);
     this.#flights.set(key, flight);
     flight.startRefresh();
@@ -275,6 +284,8 @@ export class Region {
     return tier === undefined ? ALWAYS : new Proof(bornMs + maxStalenessMs);
   }
 
+  /** How many loads have begun and not ended. */
+  loadsInFlight = 0;
   /** How often a key was dropped: a look-up keeps what it found only when none was meanwhile. */
   drops = 0;
   /** How often loads under way were taken off their keys. */

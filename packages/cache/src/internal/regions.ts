@@ -40,6 +40,7 @@ export class Regions implements ChangeSink {
   }
 
   addMarks(marks: readonly Mark[]): void {
+    if (marks.length === 0) return;
     for (const mark of marks) this.#marks.add(mark);
     this.#detachFlights();
   }

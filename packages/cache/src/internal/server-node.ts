@@ -32,6 +32,9 @@ export class ServerNode {
       softDeadlineMs: options.softDeadlineMs,
       hardDeadlineMs: options.hardDeadlineMs,
       recover: () => this.#recover(),
+      repeat: async (link) => {
+        await Promise.all(this.#shards.map((shard) => shard.repeat(link)));
+      },
       isInStep: () => this.#shards.every((shard) => shard.log.queued === 0),
       onSlow: () => {
         for (const shard of this.#shards) options.onSlow(shard);

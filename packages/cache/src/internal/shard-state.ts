@@ -34,6 +34,7 @@ export class ShardMirror {
   head = 0;
   floor = 0;
   marksKnown = 0;
+  /** In the order of their numbers, but for those that were heard of late. */
   readonly #sequences = new Map<Mark, number>();
   readonly #prefixLengths = new Set<number>();
 
@@ -50,11 +51,17 @@ export class ShardMirror {
   raiseFloor(floor: number): boolean {
     if (floor <= this.floor) return false;
     this.floor = floor;
-    for (const [mark, sequence] of this.#sequences) if (sequence <= floor) this.#sequences.delete(mark);
+    for (const [mark, sequence] of this.#sequences) {
+      if (sequence > floor) break;
+      this.#sequences.delete(mark);
+    }
     return true;
   }
 
+  /** What comes late, on another connection, does not take the place of what is known already. */
   add(mark: Mark, sequence: number): void {
+    if ((this.#sequences.get(mark) ?? -1) >= sequence) return;
+    this.#sequences.delete(mark);
     this.#sequences.set(mark, sequence);
     if (mark.charCodeAt(0) === 112) this.#prefixLengths.add(mark.length - 1);
   }

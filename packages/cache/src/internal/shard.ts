@@ -108,7 +108,6 @@ export class Shard {
     }
     if (former === undefined || hasLost) mirror.reset(state);
     await this.sync(link);
-    await this.repeat(link);
     return String(reply[3]);
   }
 
@@ -133,7 +132,8 @@ export class Shard {
     this.#advance(state.head);
     this.mirror.marksKnown = Math.max(this.mirror.marksKnown, state.marks);
     if (marks.length > 0 && since > 0) this.#context.sink.addMarks(marks);
-    if (this.mirror.raiseFloor(state.floor)) this.#context.sink.addAll();
+    // What Redis no longer remembers was heard of here, up to what was known: only of later ones nothing is known.
+    if (this.mirror.raiseFloor(state.floor) && state.floor > since) this.#context.sink.addAll();
   }
 
   /**
@@ -261,17 +261,12 @@ export class Shard {
     const sequence = Number(sequenceText);
     const { sink } = this.#context;
     if (sender === this.#context.sender || !Number.isFinite(sequence)) return;
-    const list = rest.join(' ');
-    let change: Change;
-    try {
-      const items = JSON.parse(list) as string[];
-      change =
-        kind === 'k'
-          ? { keys: items, marks: [], isAll: false }
-          : { keys: [], marks: items as Mark[], isAll: kind === 'c' };
-    } catch {
-      return;
-    }
+    const items = parseList(rest.join(' '));
+    if (items === undefined) return;
+    const change: Change =
+      kind === 'k'
+        ? { keys: items, marks: [], isAll: false }
+        : { keys: [], marks: items as Mark[], isAll: kind === 'c' };
     this.log.remember(sequence, this.mirror.history ?? '', change);
     this.#advance(sequence);
     if (kind === 'k') sink.dropKeys(change.keys);
@@ -302,7 +297,18 @@ export class Shard {
     if (state === undefined || state.history !== this.mirror.history || state.head < headAtSend)
       return 'lost';
     this.#advance(state.head);
-    if (state.marks > this.mirror.marksKnown || state.floor > this.mirror.floor) return 'behind';
+    if (state.marks > this.mirror.marksKnown) return 'behind';
+    this.mirror.raiseFloor(state.floor);
     return 'ok';
+  }
+}
+
+/** The strings of a JSON list; `undefined` when it is none: anybody may publish anything. */
+function parseList(text: string): readonly string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined;
+  } catch {
+    return undefined;
   }
 }

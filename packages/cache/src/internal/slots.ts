@@ -13,7 +13,9 @@ export function crc16(text: string): number {
   return crc;
 }
 
-/** The slot of a key that contains `{tag}`. */
-export function slotOfTag(tag: string): number {
-  return crc16(tag) % SLOTS;
+/** The slot of a key: of what stands in its first braces, if there is anything. */
+export function slotOf(key: string): number {
+  const start = key.indexOf('{');
+  const end = key.indexOf('}', start + 1);
+  return crc16(start >= 0 && end > start + 1 ? key.slice(start + 1, end) : key) % SLOTS;
 }

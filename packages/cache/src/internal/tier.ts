@@ -29,7 +29,11 @@ export interface SharedReader {
   readonly readableKey: string;
   /** Whether it wants the lease to load the value where there is none. */
   readonly wantsLease: boolean;
-  /** Called once a read, never within the call that asked; `value` with `hit`, `lease` with `granted`. */
+  /**
+   * Called once a read, within the call that asked where Redis can't be asked; `value` with `hit`, `lease` with `granted`.
+   *
+   * Throws, before anything else, when it can't use the value of a `hit`, and is then called once more without one.
+   */
   onShared(status: SharedStatus, value: SharedValue | undefined, lease: string): void;
 }
 

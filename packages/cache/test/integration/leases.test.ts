@@ -119,3 +119,59 @@ test('a process that waits longer than leaseWaitMs loads itself and stores nothi
   await until(() => a.stats().l2.fills === 1);
   expect(await (await near.openUp()).get('a')).toBe('patient');
 });
+
+test('a load that an invalidation overtook does not end the renewal of the lease after it', async () => {
+  const [a, b] = [await near.openUp(), await near.openUp()];
+  const [first, second] = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+  const overtaken = a.getOrSet('a', () => first.promise);
+  await until(() => a.stats().loadsInFlight === 1);
+  await a.delete('a');
+  const renewed = a.getOrSet('a', () => second.promise);
+  await until(() => a.stats().loadsInFlight === 2);
+  first.resolve('old');
+  expect(await overtaken).toBe('old');
+  // For longer than a lease stands at first.
+  const waiting = b.getOrSet('a', async () => 'impatient');
+  await sleep(800);
+  second.resolve('new');
+  expect(await Promise.all([renewed, waiting])).toEqual(['new', 'new']);
+  expect(b.stats().loads).toBe(0);
+});
+
+test('a value that processes refresh at the same time is loaded by one of them', async () => {
+  const caches = [await near.openUp(), await near.openUp(), await near.openUp()];
+  let loads = 0;
+  const gate = Promise.withResolvers<void>();
+  const load = async (): Promise<string> => {
+    if (++loads > 1) await gate.promise;
+    return `load ${loads}`;
+  };
+  const options = { ttlMs: 100, staleMs: 60_000 };
+  for (const cache of caches) expect(await cache.getOrSet('a', load, options)).toBe('load 1');
+  await sleep(110);
+  for (const cache of caches) expect(await cache.getOrSet('a', load, options)).toBe('load 1');
+  await until(() => caches.some((cache) => cache.stats().loadsInFlight === 1));
+  await sleep(50);
+  gate.resolve();
+  await until(async () => (await caches[0]?.getOrSet('a', load, options)) === 'load 2');
+  expect(loads).toBe(2);
+});
+
+test('who joins a refresh waits for a frozen Redis no longer than for a read', async () => {
+  const cache = await near.openUp({ softDeadlineMs: 500, hardDeadlineMs: 6_000 });
+  const options = { ttlMs: 100, staleMs: 200 };
+  // Nothing has been read from Redis yet.
+  await cache.set('a', 'old', options);
+  await sleep(150);
+  server.freeze();
+  try {
+    expect(await cache.getOrSet('a', () => 'new', options)).toBe('old');
+    await sleep(200);
+    const startedMs = performance.now();
+    expect(await cache.getOrSet('a', () => 'new', options)).toBe('new');
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(cache.stats()).toMatchObject({ joins: 1, loads: 1 });
+  } finally {
+    server.thaw();
+  }
+});

@@ -94,3 +94,23 @@ test('a load under way while marks overflow keeps nothing of what they invalidat
   await sleep(50);
   for (const cache of [loading, changing, await openUp()]) expect(await cache.get('a')).toBeUndefined();
 });
+
+test('while the oldest marks are forgotten one by one, memory keeps what they do not concern', async () => {
+  // The other one remembers more than it hears of.
+  const [a, b] = [await openUp(), await caches.openUp({ maxMarks: 1_000 })];
+  for (let index = 0; index <= MAX_MARKS; index++) await a.invalidateTags(`first ${index}`);
+  await a.set('a', 'kept', { tags: ['mine'] });
+  await until(async () => (await b.get('a')) === 'kept' && b.stats().l1.hits > 0);
+  const before = b.stats();
+  const changes = 20;
+  for (let index = 0; index < changes; index++) {
+    expect(await a.invalidateTags(`other ${index}`)).toEqual({ confirmed: true });
+    await sleep(5);
+    expect(await b.get('a')).toBe('kept');
+    // What is read from Redis tells of what was forgotten there.
+    await b.get('elsewhere');
+  }
+  expect(b.stats().l1.misses - before.l1.misses).toBe(changes);
+  expect(await a.invalidateTags('mine')).toEqual({ confirmed: true });
+  await until(async () => (await b.get('a')) === undefined);
+});

@@ -211,6 +211,25 @@ describe('a user who may not do all that the cache needs', () => {
     expect(a.stats().l2.errors + b.stats().l2.errors).toBe(0);
   });
 
+  test('and may delete nothing keeps what it has invalidated until it may', async () => {
+    const rules = ['+@all', '~*', '&*', '-unlink'];
+    await caches.client().call('ACL', 'SETUSER', 'keeping', 'on', '>secret', ...rules);
+    const [other, cache] = [
+      await caches.openUp(),
+      await caches.openUp({}, { username: 'keeping', password: 'secret' }),
+    ];
+    await other.set('a', 'old');
+    expect(await cache.delete('a')).toEqual({ confirmed: false });
+    // It has been tried again, and again in vain.
+    await sleep(300);
+    expect(cache.state).toBe('degraded');
+    expect(cache.stats().queuedInvalidations).toBe(1);
+    await caches.client().call('ACL', 'SETUSER', 'keeping', '+unlink');
+    await until(() => cache.state === 'up');
+    await until(async () => (await other.get('a')) === undefined);
+    expect(await (await caches.openUp()).get('a')).toBeUndefined();
+  });
+
   test('and may not subscribe shares values, keeps none longer than the bound, and sees no error', async () => {
     const rules = ['+@all', '~*', '&*', '-subscribe'];
     await caches.client().call('ACL', 'SETUSER', 'deaf', 'on', '>secret', ...rules);

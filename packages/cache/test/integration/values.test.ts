@@ -184,6 +184,65 @@ test('an entry of another version is a miss, is counted, and is replaced', async
   await until(async () => (await raw.getBuffer(key))?.[HEAD_BYTES] === entry[HEAD_BYTES]);
 });
 
+test('what a codec makes that can not be frozen or copied is a miss, and holds up none that was read with it', async () => {
+  const shared = namespace();
+  const broken = {
+    made: {
+      get field(): never {
+        throw new Error('broken');
+      },
+    },
+  };
+  const codec: ValueCodec = {
+    encode: (given) => Buffer.from(JSON.stringify(given)),
+    decode: (bytes) => {
+      const decoded: unknown = JSON.parse(Buffer.from(bytes).toString());
+      return decoded === 'broken' ? broken : decoded;
+    },
+  };
+  const writer = await open({ namespace: shared, codec });
+  await writer.setMany([
+    ['broken', 'broken'],
+    ['whole', 'whole'],
+  ]);
+  for (const copy of ['freeze', 'clone'] as const) {
+    const reader = await open({ namespace: shared, codec, l1: { copy } });
+    expect(await reader.getMany(['broken', 'whole'])).toEqual([undefined, 'whole']);
+    expect(reader.stats().l2).toMatchObject({ corrupt: 1, hits: 1, misses: 1 });
+    const load = (key: string) => reader.getOrSet(key, () => 'loaded', { ttlMs: 0 });
+    expect(await Promise.all([load('broken'), load('whole')])).toEqual(['loaded', 'whole']);
+    expect(reader.stats().l2.corrupt).toBe(2);
+    await writer.set('broken', 'broken');
+  }
+});
+
+test('of a key that is set twice in one call the last value counts, whether it is kept or not', async () => {
+  const shared = namespace();
+  const [writer, reader] = [await open({ namespace: shared }), await open({ namespace: shared })];
+  const cycle: { self?: unknown } = {};
+  cycle.self = cycle;
+  await writer.setMany(
+    [
+      ['kept', null],
+      ['kept', 1],
+      ['gone', 1],
+      ['gone', null],
+      ['encoded', cycle],
+      ['encoded', 1],
+      ['unencoded', 1],
+      ['unencoded', cycle],
+    ],
+    { negativeTtlMs: 0 },
+  );
+  expect(await reader.getMany(['kept', 'gone', 'encoded', 'unencoded'])).toEqual([
+    1,
+    undefined,
+    1,
+    undefined,
+  ]);
+  expect(await writer.getMany(['kept', 'gone', 'encoded'])).toEqual([1, undefined, 1]);
+});
+
 test("another codec's entry is a miss, not an error", async () => {
   const shared = namespace();
   const writer = await open({ namespace: shared, codec: msgpack });

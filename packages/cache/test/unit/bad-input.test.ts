@@ -242,3 +242,19 @@ test('each wrong option of a cache is refused by its name, what was expected and
   expect(() => createCache(undefined as never)).toThrow(/option 'namespace' is required/);
   expect(() => createCache('policies' as never)).toThrow(/options must be an object, got "policies"/);
 });
+
+test('a value that can not be copied is refused before any other of its call has changed', async () => {
+  const broken = Object.defineProperty({}, 'field', {
+    enumerable: true,
+    get: () => {
+      throw new Error('broken');
+    },
+  });
+  await expect(
+    cache.setMany([
+      ['a', 2],
+      ['b', broken],
+    ]),
+  ).rejects.toThrow('broken');
+  expect(await cache.getMany(['a', 'b'])).toEqual([1, undefined]);
+});

@@ -143,3 +143,75 @@ test('a load that ends after close() keeps nothing, and later calls reject', asy
   await expect(load(1)).rejects.toMatchObject({ code: 'HOTPATH_CLOSED' });
   expect(cache.stats().l1.entries).toBe(0);
 });
+
+test('who leaves at the moment when the old value is there does not end the load that goes on', async () => {
+  const clock = createVirtualClock();
+  const cache = open({ clock, ttlMs: 100, graceMs: 10_000, softTimeoutMs: 50 });
+  let next = (_signal?: AbortSignal): Promise<string> => Promise.resolve('first');
+  const load = cache.wrap((_id: number) => next(cache.loadContext()?.signal), { name: 'load' });
+  await load(1);
+  await clock.advance(150);
+  const slow = Promise.withResolvers<string>();
+  let signal: AbortSignal | undefined;
+  next = (given) => {
+    signal = given;
+    return slow.promise;
+  };
+  const early = load(1);
+  await clock.advance(50);
+  expect(await early).toBe('first');
+  const controller = new AbortController();
+  // The load is known to be slow: the old value is there at once, and its turn has not ended yet.
+  const leaving = load.with({ signal: controller.signal }, 1);
+  controller.abort('left');
+  await leaving.catch(() => {});
+  expect(signal?.aborted).toBe(false);
+  slow.resolve('second');
+  await slow.promise;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(await load(1)).toBe('second');
+});
+
+test('a load that an invalidation took off its key does not replace what was loaded since', async () => {
+  const cache = open();
+  for (const invalidate of [
+    () => cache.invalidateTags('tag'),
+    () => cache.invalidatePrefix('a'),
+    () => cache.clear(),
+  ]) {
+    await cache.delete('a');
+    const old = Promise.withResolvers<string>();
+    const waiting = cache.getOrSet('a', () => old.promise, { tags: ['tag'] });
+    await invalidate();
+    expect(await cache.getOrSet('a', () => 'new', { tags: ['tag'] })).toBe('new');
+    old.resolve('old');
+    expect(await waiting).toBe('old');
+    expect(await cache.getOrSet('a', () => 'again')).toBe('new');
+  }
+});
+
+test('an invalidation of no tags leaves loads together', async () => {
+  const cache = open();
+  let loads = 0;
+  const gate = Promise.withResolvers<void>();
+  const load = () => cache.getOrSet('a', () => gate.promise.then(() => ++loads));
+  const first = load();
+  expect(await cache.invalidateTags()).toEqual({ confirmed: true });
+  const second = load();
+  gate.resolve();
+  expect(await Promise.all([first, second])).toEqual([1, 1]);
+});
+
+test('loads that invalidations took off their keys count as loading until they have ended', async () => {
+  const cache = open({ maxConcurrentLoads: 2 });
+  const gate = Promise.withResolvers<void>();
+  const load = cache.wrap((_id: number) => gate.promise, { name: 'load' });
+  const first = load(1);
+  await cache.clear();
+  const second = load(1);
+  await load.invalidate(1);
+  await expect(load(1)).rejects.toMatchObject({ code: 'HOTPATH_CACHE_LOADS_FULL' });
+  gate.resolve();
+  await Promise.all([first, second]);
+  await load(1);
+});

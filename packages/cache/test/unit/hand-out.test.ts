@@ -99,3 +99,15 @@ function objectsOf(root: unknown): Set<object> {
   visit(root);
   return found;
 }
+
+test('copies of patterns, addresses and errors are as good as the originals', () => {
+  const error = new AggregateError([new TypeError('one')], 'all', { cause: 'cause' });
+  const [pattern, address, copied] = deepClone([/a/gi, new URL('http://host/path'), error] as const);
+  expect(pattern.test('A')).toBe(true);
+  expect(address.href).toBe('http://host/path');
+  expect(copied).toBeInstanceOf(AggregateError);
+  expect([copied.message, copied.cause, copied.stack]).toEqual(['all', 'cause', error.stack]);
+  expect(copied.errors[0]).toBeInstanceOf(TypeError);
+  expect(copied.errors[0]).not.toBe(error.errors[0]);
+  expect(Object.keys(copied)).toEqual([]);
+});
