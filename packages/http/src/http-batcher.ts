@@ -1,6 +1,9 @@
-import { type Batcher, type BatcherOptions, batcher } from '@hotpath/core';
+import { type Batcher, type BatcherOptions, batcher, describe, optionReader } from '@hotpath/core';
 import type { Engine } from './internal/engine.ts';
+import type { Operation } from './internal/operation.ts';
 import type { HttpRequest } from './request.ts';
+
+const LOOK_UP: Operation = { name: 'batcher', kind: 'json', method: 'GET' };
 
 /** What `client.batcher` takes: how a batch becomes a request, how an answer becomes results, and when batches go. */
 export interface HttpBatcherOptions<Item, Value> extends BatcherOptions<Item> {
@@ -15,13 +18,16 @@ export function batchRequests<Item, Value>(
   engine: Engine,
   options: HttpBatcherOptions<Item, Value>,
 ): Batcher<Item, Value> {
-  const { toRequest, fromResponse, ...limits } = options;
+  optionReader('batcher', options);
+  const { toRequest, fromResponse, ...limits } = options ?? {};
   for (const [name, given] of Object.entries({ toRequest, fromResponse })) {
-    if (typeof given !== 'function') throw new TypeError(`batcher: option '${name}' must be a function`);
+    if (typeof given !== 'function') {
+      throw new TypeError(`batcher: option '${name}' must be a function, got ${describe(given)}`);
+    }
   }
   return batcher<Item, Value>(
     async (items, { signal }) => {
-      const body = await engine.send('batcher', 'json', toRequest(items), signal);
+      const body = await engine.send(LOOK_UP, toRequest(items), signal);
       return fromResponse(body, items);
     },
     { clock: engine.clock, ...limits },

@@ -19,11 +19,14 @@ import {
 } from './http-gather.ts';
 import { Engine } from './internal/engine.ts';
 import type { ServerEvent } from './internal/event-parser.ts';
+import type { Operation } from './internal/operation.ts';
 import { PooledDispatcher } from './internal/pooled-dispatcher.ts';
 import { type HttpClientOptions, resolveHttpClientOptions } from './options.ts';
 import type { HttpJsonOptions, HttpRequest, HttpRequestOptions, JsonOf } from './request.ts';
 import type { HttpResponse } from './response.ts';
 import { type HttpClientStats, statsOf } from './stats.ts';
+
+const REQUEST: Operation = { name: 'request', kind: 'response', method: 'GET' };
 
 /** Sends a request and gives the whole answer. */
 export type Send = (url: string | URL, options?: HttpRequestOptions) => Promise<HttpResponse>;
@@ -131,18 +134,18 @@ export interface HttpClient extends AsyncDisposable {
  */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const engine = new Engine(resolveHttpClientOptions(options));
-  const send =
-    (name: string, method: string): Send =>
-    (url, given) =>
-      engine.run(name, 'response', method, url, given) as Promise<HttpResponse>;
-  const getJson =
-    (name: string, method: string): GetJson =>
-    (url, given) =>
-      engine.run(name, 'json', method, url, given as HttpJsonOptions) as Promise<never>;
-  const sendJson =
-    (name: string, method: string): SendJson =>
-    (url, json, given) =>
-      engine.run(name, 'json', method, url, given as HttpJsonOptions, json) as Promise<never>;
+  const send = (name: string, method: string): Send => {
+    const operation: Operation = { name, kind: 'response', method };
+    return (url, given) => engine.run(operation, url, given) as Promise<HttpResponse>;
+  };
+  const getJson = (name: string, method: string): GetJson => {
+    const operation: Operation = { name, kind: 'json', method };
+    return (url, given) => engine.run(operation, url, given as HttpJsonOptions) as Promise<never>;
+  };
+  const sendJson = (name: string, method: string): SendJson => {
+    const operation: Operation = { name, kind: 'json', method };
+    return (url, json, given) => engine.run(operation, url, given as HttpJsonOptions, json) as Promise<never>;
+  };
   const close = async (given?: HttpCloseOptions): Promise<void> => {
     const read = optionReader('close', given);
     const drainMs = read.number('drainMs', 5_000, { min: 0 });
@@ -152,7 +155,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   let dispatcher: PooledDispatcher | undefined;
 
   return {
-    request: (given) => engine.send('request', 'response', given) as Promise<HttpResponse>,
+    request: (given) => engine.send(REQUEST, given) as Promise<HttpResponse>,
     get: send('get', 'GET'),
     head: send('head', 'HEAD'),
     post: send('post', 'POST'),

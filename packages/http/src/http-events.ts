@@ -5,8 +5,12 @@ import type { Engine } from './internal/engine.ts';
 import { EventParser, EventTooLarge, type ServerEvent } from './internal/event-parser.ts';
 import { ClientClosed, toFailure } from './internal/failure.ts';
 import { isHeaderValue } from './internal/headers.ts';
+import type { Operation } from './internal/operation.ts';
 import type { HttpRequest } from './request.ts';
 import type { HttpResponseHeaders } from './response.ts';
+
+const STREAM: Operation = { name: 'stream', kind: 'stream', method: 'GET' };
+const EVENTS: Operation = { name: 'events', kind: 'events', method: 'GET' };
 
 /** A server that asks for more is asked again all the same. */
 const LONGEST_RECONNECT_MS = 300_000;
@@ -60,7 +64,7 @@ function resolveEventsOptions(options: HttpEventsOptions | undefined): ResolvedE
 
 /** `client.stream`. */
 export function openStream(engine: Engine, request: HttpRequest | string): Promise<HttpStream> {
-  return engine.send('stream', 'stream', request) as Promise<OpenStream>;
+  return engine.send(STREAM, request) as Promise<OpenStream>;
 }
 
 /** `client.events`. */
@@ -71,15 +75,14 @@ export async function* readEvents(
 ): AsyncGenerator<ServerEvent, void, void> {
   const resolved = resolveEventsOptions(options);
   const request = typeof given === 'string' ? { url: given } : given;
-  if (resolved.reconnect && (request?.method ?? 'GET').toUpperCase() !== 'GET') {
+  if (resolved.reconnect && String(request?.method ?? 'GET').toUpperCase() !== 'GET') {
     throw new TypeError("events: option 'reconnect' is only for GET: nothing else may be sent again unasked");
   }
   let lastEventId = '';
   let pauseMs = resolved.reconnectMs;
   let failures = 0;
   for (;;) {
-    const parser = new EventParser(resolved.maxEventBytes);
-    parser.lastEventId = lastEventId;
+    const parser = new EventParser(resolved.maxEventBytes, lastEventId);
     let failure: unknown;
     let details: HttpErrorDetails | undefined;
     try {
@@ -88,12 +91,12 @@ export async function* readEvents(
       if (stream.status === 204) return;
       for await (const event of parse(stream, parser)) {
         failures = 0;
-        lastEventId = event.id;
         yield event;
       }
     } catch (error) {
       failure = error;
     }
+    lastEventId = parser.lastEventId;
     if (!resolved.reconnect || !isWorthAnotherTry(failure) || ++failures > resolved.maxReconnects) {
       if (failure === undefined) return;
       throw failure;
@@ -121,8 +124,7 @@ export async function* readEvents(
     const isSendable = id !== '' && isHeaderValue(id);
     const headers = isSendable ? { ...request.headers, 'last-event-id': id } : undefined;
     const stream = (await engine.send(
-      'events',
-      'events',
+      EVENTS,
       headers === undefined ? request : { ...request, headers },
     )) as OpenStream;
     const type = String(stream.headers['content-type'] ?? '');
@@ -150,6 +152,8 @@ export async function* readEvents(
       let finished = false;
       try {
         const { done, value } = await body.next();
+        // How long the reader takes over its events says nothing about the server.
+        engine.clock.clearTimeout(timer);
         if (done) {
           finished = true;
           return;

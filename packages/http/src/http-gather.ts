@@ -9,9 +9,11 @@ import {
   gather,
   gatherStream,
   type Milliseconds,
+  optionReader,
 } from '@hotpath/core';
 import type { CallObserver, Engine } from './internal/engine.ts';
 import { GatherGate } from './internal/gather-gate.ts';
+import type { Operation } from './internal/operation.ts';
 import { PacedItems } from './internal/paced-items.ts';
 import { isAbsolute } from './internal/target.ts';
 import type { HttpRequest } from './request.ts';
@@ -51,29 +53,24 @@ type Item = HttpRequest | string;
 const GIVEN_UP = new Error('the gather is over');
 const SLASH = 47;
 
+interface RequestGatherOptions {
+  readonly operation: Operation;
+  readonly places: number;
+  /** No item is given up before all are, which `giveUp` does then. */
+  readonly endsTogether: boolean;
+}
+
 /** One gather's way to its client: paces the items and remembers how long each was queued. */
 class RequestGather {
   readonly #engine: Engine;
-  readonly #owner: string;
-  readonly #kind: 'response' | 'json';
+  readonly #operation: Operation;
   readonly #gate: GatherGate;
   readonly #queued = new Map<number, Milliseconds>();
   readonly #endsTogether: boolean;
 
-  /** `endsTogether`: no item is given up before all are, which `giveUp` does then. */
-  constructor(
-    engine: Engine,
-    owner: string,
-    kind: 'response' | 'json',
-    places: number,
-    endsTogether: boolean,
-  ) {
-    if (kind !== 'response' && kind !== 'json') {
-      throw new TypeError(`${owner}: option 'as' must be 'response' or 'json', got ${describe(kind)}`);
-    }
+  constructor(engine: Engine, { operation, places, endsTogether }: RequestGatherOptions) {
     this.#engine = engine;
-    this.#owner = owner;
-    this.#kind = kind;
+    this.#operation = operation;
     this.#gate = new GatherGate(places, engine.options.maxQueued, engine.clock);
     this.#endsTogether = endsTogether;
   }
@@ -91,7 +88,7 @@ class RequestGather {
       if (observer.queuedMs > 0) this.#queued.set(context.index, observer.queuedMs);
       this.#gate.end(key);
     };
-    return this.#engine.send(this.#owner, this.#kind, item, this.#signalOf(item, context), observer).then(
+    return this.#engine.send(this.#operation, item, this.#signalOf(item, context), observer).then(
       (value) => {
         end();
         return value as never;
@@ -131,29 +128,43 @@ function laneOf(item: Item): string {
   return end === -1 ? url : url.slice(0, end);
 }
 
-// A string is iterable too: each of its characters would be a request.
-function checkRequests(owner: string, requests: GatherItems<Item>): void {
-  if (typeof requests === 'string') {
-    throw new TypeError(`${owner}: argument 'requests' must be a list of requests, got a string`);
+/** @throws TypeError naming the argument that is wrong. */
+function checkedOperation(name: string, requests: unknown, as: unknown = 'response'): Operation {
+  // A string is iterable too: each of its characters would be a request.
+  const isList =
+    typeof requests === 'object' &&
+    requests !== null &&
+    (Symbol.asyncIterator in requests || Symbol.iterator in requests);
+  if (!isList) {
+    throw new TypeError(`${name}: argument 'requests' must be a list of requests, got ${describe(requests)}`);
   }
+  if (as !== 'response' && as !== 'json') {
+    throw new TypeError(`${name}: option 'as' must be 'response' or 'json', got ${describe(as)}`);
+  }
+  return { name, kind: as, method: 'GET' };
+}
+
+/** @throws TypeError when options are given that are none. */
+function checkedOptions<Options extends object>(name: string, given: Options | undefined): Partial<Options> {
+  optionReader(name, given);
+  return given ?? {};
 }
 
 /** `client.gather`. */
 export async function gatherRequests(
   engine: Engine,
   requests: GatherItems<Item>,
-  { as = 'response', ...options }: HttpGatherOptions = {},
+  given?: HttpGatherOptions,
 ): Promise<unknown> {
-  checkRequests('gather', requests);
+  const { as, ...options } = checkedOptions('gather', given);
+  const operation = checkedOperation('gather', requests, as);
   const { connections, maxQueued } = engine.options;
   const isSettled = options.mode === undefined || options.mode === 'settled';
-  const run = new RequestGather(
-    engine,
-    'gather',
-    as,
-    options.concurrency ?? connections,
-    isSettled && options.itemTimeoutMs === undefined,
-  );
+  const run = new RequestGather(engine, {
+    operation,
+    places: options.concurrency ?? connections,
+    endsTogether: isSettled && options.itemTimeoutMs === undefined,
+  });
   // A number that the caller gives is meant to the letter; else the gate decides.
   const concurrency = options.concurrency ?? connections + maxQueued;
   try {
@@ -169,12 +180,13 @@ export async function gatherRequests(
 export async function* gatherRequestsStream(
   engine: Engine,
   requests: GatherItems<Item>,
-  { as = 'response', ...options }: HttpGatherStreamOptions = {},
+  given?: HttpGatherStreamOptions,
 ): AsyncGenerator<HttpGatherResult<never>, void, void> {
-  checkRequests('gatherStream', requests);
+  const { as, ...options } = checkedOptions('gatherStream', given);
+  const operation = checkedOperation('gatherStream', requests, as);
   // Results that nobody has taken yet hold their places, so that a slow reader slows the input.
   const concurrency = options.concurrency ?? engine.options.connections;
-  const run = new RequestGather(engine, 'gatherStream', as, concurrency, false);
+  const run = new RequestGather(engine, { operation, places: concurrency, endsTogether: false });
   const results = gatherStream(run.pace(requests), run.work, {
     clock: engine.clock,
     ...options,

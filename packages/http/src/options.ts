@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from 'node:tls';
+import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import {
   type Clock,
   describe,
@@ -196,6 +196,18 @@ export interface ResolvedHttpClientOptions {
 }
 
 const OWNER = 'createHttpClient';
+// What the platform's timers, and the settings of HTTP/2, can hold.
+const INT32_MAX = 0x7fff_ffff;
+const SECURE_CONTEXT_OPTIONS = [
+  'ca',
+  'cert',
+  'key',
+  'passphrase',
+  'pfx',
+  'minVersion',
+  'maxVersion',
+  'ciphers',
+];
 export const GOVERNANCE_HEADER = 'x-constitutional-hash';
 
 /** @throws TypeError or RangeError naming the option that is wrong. */
@@ -222,7 +234,7 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     keepAliveConnections: read.integer('keepAliveConnections', HTTP_DEFAULTS.keepAliveConnections, {
       min: 0,
     }),
-    keepAliveMs: read.number('keepAliveMs', HTTP_DEFAULTS.keepAliveMs, { min: 1 }),
+    keepAliveMs: read.number('keepAliveMs', HTTP_DEFAULTS.keepAliveMs, { min: 1, max: INT32_MAX }),
     maxConnectionAgeMs: read.number('maxConnectionAgeMs', HTTP_DEFAULTS.maxConnectionAgeMs, { min: 1 }),
     connectTimeoutMs: read.number('connectTimeoutMs', HTTP_DEFAULTS.connectTimeoutMs, { min: 1 }),
     timeoutMs: read.number('timeoutMs', HTTP_DEFAULTS.timeoutMs, { min: 1 }),
@@ -230,7 +242,7 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     maxQueued: read.integer('maxQueued', HTTP_DEFAULTS.maxQueued, { min: 0 }),
     maxOrigins: read.integer('maxOrigins', HTTP_DEFAULTS.maxOrigins, { min: 1 }),
     maxResponseBytes: read.integer('maxResponseBytes', HTTP_DEFAULTS.maxResponseBytes, { min: 0 }),
-    maxHeaderBytes: read.integer('maxHeaderBytes', HTTP_DEFAULTS.maxHeaderBytes, { min: 1 }),
+    maxHeaderBytes: read.integer('maxHeaderBytes', HTTP_DEFAULTS.maxHeaderBytes, { min: 1, max: INT32_MAX }),
     retry: retry === false ? undefined : resolveHttpRetryOptions(retry as HttpRetryOptions | undefined),
     breaker: readPart<HttpBreakerOptions>('breaker', read.any('breaker') ?? {}),
     rateLimit: readPart<HttpRateLimitOptions>('rateLimit', read.any('rateLimit') ?? false),
@@ -243,13 +255,16 @@ export function resolveHttpClientOptions(options: HttpClientOptions = {}): Resol
     hedge: hedge === undefined ? undefined : resolveHttpHedgeOptions(hedge),
     governanceHash: governance?.hash as string | undefined,
     headers,
-    tls: read.object<HttpTlsOptions>('tls', {}),
+    tls: readTls(read.object<HttpTlsOptions | undefined>('tls', undefined)),
     traceContext: read.function<(() => TraceContext | undefined) | undefined>('traceContext', undefined),
     dispatcher: read.object<Dispatcher | undefined>('dispatcher', undefined, ['dispatch']),
     clock: read.object<Clock>('clock', systemClock, ['now', 'wallTime', 'setTimeout', 'clearTimeout']),
     random: read.function<RandomSource>('random', systemRandom),
   };
   read.end();
+  if (new Set(baseUrls.map(({ origin }) => origin)).size > resolved.maxOrigins) {
+    throw new RangeError(`${OWNER}: option 'maxOrigins' must not be below the number of base URLs' origins`);
+  }
   if (resolved.dispatcher !== undefined && ssrfGuard !== undefined) {
     throw new TypeError(
       `${OWNER}: options 'dispatcher' and 'ssrfGuard' exclude each other: the guard sees only sockets of this client`,
@@ -282,6 +297,22 @@ function readDns(given: HttpDnsOptions | undefined): ResolvedHttpDnsOptions {
   };
   read.end();
   return resolved;
+}
+
+function readTls(given: HttpTlsOptions | undefined): HttpTlsOptions {
+  if (given === undefined) return {};
+  const owner = `${OWNER}: option 'tls'`;
+  const read = optionReader(owner, given);
+  for (const name of SECURE_CONTEXT_OPTIONS) read.any(name);
+  read.boolean('rejectUnauthorized', true);
+  read.function<HttpTlsOptions['checkServerIdentity']>('checkServerIdentity', undefined);
+  read.end();
+  try {
+    createSecureContext(given);
+  } catch (error) {
+    throw new TypeError(`${owner} can't be used: ${(error as Error).message}`, { cause: error });
+  }
+  return { ...given };
 }
 
 function readHttp2(given: unknown): ReadonlySet<string> | undefined {

@@ -1,5 +1,5 @@
 import { lookup as systemLookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import { isIP, type LookupFunction } from 'node:net';
 import type { Clock, Milliseconds } from '@hotpath/core';
 
 /** One address of a host. */
@@ -73,15 +73,23 @@ export class AddressBook {
     const pending = [callback];
     entry.pending = pending;
     entry.askedMs = nowMs;
-    this.#options.resolve(hostname, (error, addresses) => {
+    let answered = false;
+    const answer = (failure: Error | null | undefined, addresses: readonly HostAddress[]): void => {
+      if (answered) return;
+      answered = true;
       if (entry.pending === pending) entry.pending = undefined;
-      if (error === null && addresses.length === 0) error = new Error(`no address for ${hostname}`);
+      const error = failure ?? (areAddresses(addresses) ? null : new Error(`no address for ${hostname}`));
       if (error === null) {
         entry.addresses = addresses;
         entry.expiresMs = this.#options.clock.now() + this.#options.ttlMs;
       }
       for (const waiter of pending) waiter(error, error === null ? inTurn(entry) : []);
-    });
+    };
+    try {
+      this.#options.resolve(hostname, answer);
+    } catch (error) {
+      answer(error as Error, []);
+    }
   }
 
   /** In the form of `net.connect`'s option `lookup`; `vet` may refuse the addresses by throwing. */
@@ -119,6 +127,11 @@ export class AddressBook {
     }
     return entry;
   }
+}
+
+// What resolves may be the caller's own.
+function areAddresses(given: unknown): boolean {
+  return Array.isArray(given) && given.length > 0 && given.every((one) => isIP(one?.address) !== 0);
 }
 
 function inTurn(entry: Entry): readonly HostAddress[] {

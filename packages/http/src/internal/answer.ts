@@ -123,15 +123,15 @@ function follow(call: Call, attempt: Attempt): void {
     method: call.method,
     headers: call.headers,
     body: call.body,
+    isReplayable: call.isReplayable,
   };
-  const to = followRedirect(from, status, responseHeaders.location, spec.isReplayable, spec.redirect!);
+  const to = followRedirect(from, status, responseHeaders.location, spec.redirect!);
   if (typeof to === 'string') {
     refuse(to);
     return;
   }
   try {
-    const origin = engine.originOf(to.url);
-    call.redirect(origin, to.url.pathname + to.url.search, to.method, to.headers, to.body);
+    call.redirect(engine.origins.of(to.url, to.method), to);
   } catch (error) {
     call.fail(error);
   }

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import type { HttpPhase } from '../errors.ts';
 import type { HttpResponseHeaders } from '../response.ts';
 import { BodyStream } from './body-stream.ts';
+import { CallbackTimer } from './callback-timer.ts';
 import type { Connection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { Exchange, WireBody } from './exchange.ts';
@@ -12,6 +13,8 @@ import { Waiter } from './waiter-queue.ts';
 
 /** What the tries of one request have in common, and who is told how they ended. */
 export interface AttemptOwner {
+  readonly origin: Origin;
+  readonly path: string;
   readonly method: string;
   readonly headers: string[];
   readonly body: WireBody;
@@ -85,7 +88,7 @@ export class Attempt extends Waiter implements Exchange {
   readonly #engine: Engine;
   #connection: Connection | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #timer: AttemptTimer | undefined;
+  #timer: WheelTimer | undefined;
   #stream: BodyStream | undefined;
   #done = false;
   #maxBytes = 0;
@@ -93,24 +96,17 @@ export class Attempt extends Waiter implements Exchange {
   #first: Buffer = NO_BYTES;
   #rest: Buffer[] | undefined;
 
-  constructor(
-    owner: AttemptOwner,
-    engine: Engine,
-    target: Origin,
-    path: string,
-    permit: number,
-    startedMs: Milliseconds,
-  ) {
+  constructor(owner: AttemptOwner, engine: Engine, permit: number, startedMs: Milliseconds) {
     super();
-    this.origin = target.key;
-    this.path = path;
+    this.origin = owner.origin.key;
+    this.path = owner.path;
     this.method = owner.method;
     this.headers = owner.headers;
     this.body = owner.body;
     // A HEAD would otherwise cost its connection.
     this.reset = owner.method === 'HEAD' ? false : undefined;
     this.priority = owner.priority;
-    this.target = target;
+    this.target = owner.origin;
     this.permit = permit;
     this.startedMs = startedMs;
     this.#owner = owner;
@@ -169,14 +165,17 @@ export class Attempt extends Waiter implements Exchange {
   }
 
   /**
-   * Its answer is no longer wanted. Where the rest of it is short the connection outlives it: to
-   * abort would cost the socket.
+   * Its answer is no longer wanted. Where the rest of it is short and comes soon the connection
+   * outlives it: to abort would cost the socket.
    */
-  abandon(drainBytes: number): void {
+  abandon(drainBytes: number, drainMs: Milliseconds): void {
     if (this.#done) return;
     const length = Number(this.responseHeaders['content-length']);
-    if (this.phase === 'body' && length - this.#size <= drainBytes) this.#finish();
-    else this.cancel();
+    if (this.phase === 'body' && length - this.#size <= drainBytes) {
+      this.#finish();
+      this.#timer = new CallbackTimer(() => this.#controller?.abort(CANCELLED));
+      this.#engine.wheel.arm(this.#timer, drainMs);
+    } else this.cancel();
   }
 
   override onConnection(connection: Connection): void {
@@ -215,9 +214,12 @@ export class Attempt extends Waiter implements Exchange {
     this.phase = 'body';
     const owner = this.#owner;
     const isStream = owner.wantsStream(this);
+    if (this.#done) return;
     this.#maxBytes = isStream ? owner.maxStreamBytes : owner.maxResponseBytes;
     const length = headers['content-length'];
-    if (length !== undefined && this.method !== 'HEAD' && Number(length) > this.#maxBytes) {
+    // Without a body it says how long one would be.
+    const isBodiless = this.method === 'HEAD' || status === 304;
+    if (length !== undefined && !isBodiless && Number(length) > this.#maxBytes) {
       controller.abort(new TooLarge(this.#maxBytes));
     } else if (isStream) {
       this.#stream = new BodyStream(controller, () => {
@@ -277,6 +279,7 @@ export class Attempt extends Waiter implements Exchange {
     const connection = this.#connection;
     if (connection === undefined) return;
     this.#connection = undefined;
+    if (this.#timer !== undefined) this.#engine.wheel.disarm(this.#timer);
     this.#engine.pool.release(connection);
   }
 }

@@ -70,6 +70,6 @@ export class BaseUrls {
   }
 
   #isUsable(base: BaseUrl, now: Milliseconds): boolean {
-    return base.ejectedUntilMs <= now && !base.origin.isRefusing;
+    return base.ejectedUntilMs <= now && base.origin.isAdmitting;
   }
 }

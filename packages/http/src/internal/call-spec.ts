@@ -43,6 +43,7 @@ export interface CallSpec {
   readonly hedge: ResolvedHttpHedgeOptions | undefined;
   /** `undefined`: redirects are answers like others. */
   readonly redirect: ResolvedHttpRedirectOptions | undefined;
+  readonly coalesce: boolean;
   readonly acceptStatus: ((status: number) => boolean) | undefined;
   /** `undefined`: the body is handed on as it arrives. */
   readonly decode: Decode | undefined;

@@ -9,12 +9,14 @@ import { circuitOpen, clientClosed, encodedStream, queueFull, rateLimited, timed
 import type { CallSpec, CallTarget } from './call-spec.ts';
 import { CallbackTimer } from './callback-timer.ts';
 import type { CallObserver, Engine } from './engine.ts';
-import type { WireBody } from './exchange.ts';
+import { discardBody, type WireBody } from './exchange.ts';
 import { toFailure } from './failure.ts';
+import { headerOf } from './headers.ts';
 import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
-import { replayReason } from './replay.ts';
+import type { RedirectedRequest } from './redirect-step.ts';
+import { isIdempotent, isReplayable, replayReason } from './replay.ts';
 import { retryOrFail } from './retrying.ts';
 import { joinPath, redactUrl } from './target.ts';
 
@@ -34,6 +36,8 @@ export class Call extends WheelTimer implements AttemptOwner {
   method: string;
   headers: string[];
   body: WireBody;
+  isIdempotent: boolean;
+  isReplayable: boolean;
   origin: Origin;
   path: string;
   readonly priority: number;
@@ -78,6 +82,8 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.method = spec.method;
     this.headers = spec.headers;
     this.body = spec.body;
+    this.isIdempotent = spec.isIdempotent;
+    this.isReplayable = spec.isReplayable;
     this.target = target;
     this.origin = target.origin;
     this.path = target.path;
@@ -94,18 +100,21 @@ export class Call extends WheelTimer implements AttemptOwner {
     return this.#observer?.group;
   }
 
+  /** It has ended, whatever may still be under way. */
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
   start(): void {
     const { signal, timeoutMs } = this.spec;
     const { clock, wheel, calls } = this.engine;
     if (this.engine.isClosed) {
-      this.#settled = true;
-      this.#reject(clientClosed(this));
+      this.#refuse(clientClosed(this));
       return;
     }
     if (signal !== undefined) {
       if (signal.aborted) {
-        this.#settled = true;
-        this.#reject(signal.reason);
+        this.#refuse(signal.reason);
         return;
       }
       signal.addEventListener('abort', this);
@@ -117,8 +126,9 @@ export class Call extends WheelTimer implements AttemptOwner {
     }
     calls.add(this);
     this.origin.active++;
+    this.#pickBase();
     this.origin.budget.recordCall();
-    this.next(this.#startedMs);
+    this.#admit(this.#startedMs);
   }
 
   /** The caller's signal has aborted. */
@@ -145,23 +155,32 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.fail(clientClosed(this));
   }
 
-  /** Begins the next try; `admitted`: the limit has let it through already. */
-  next(nowMs: Milliseconds = this.engine.clock.now(), admitted: boolean = false): void {
+  /** Begins the next try. */
+  next(): void {
+    this.#pickBase();
+    this.#admit(this.engine.clock.now());
+  }
+
+  #pickBase(): void {
     const { bases } = this.target;
-    if (bases !== undefined && this.redirects === 0) {
-      // A request must not count against the server that it is on its way to leave.
-      this.origin.active--;
-      this.#base = bases.pick(this.#base);
-      this.origin = this.#base.origin;
-      this.origin.active++;
-      this.path = joinPath(this.#base.path, this.target.path);
-    }
+    if (bases === undefined || this.redirects > 0) return;
+    // A request must not count against the server that it is on its way to leave.
+    this.origin.active--;
+    this.#base = bases.pick(this.#base);
+    this.origin = this.#base.origin;
+    this.origin.active++;
+    this.path = joinPath(this.#base.path, this.target.path);
+  }
+
+  #admit(nowMs: Milliseconds): void {
+    const { limiter } = this.origin;
+    const limitMs = limiter === undefined ? 0 : limiter.tryTake();
+    if (limitMs > 0) this.#waitForLimit(limiter!, limitMs);
+    else this.#begin(nowMs);
+  }
+
+  #begin(nowMs: Milliseconds): void {
     const { origin } = this;
-    const limitMs = admitted || origin.limiter === undefined ? 0 : origin.limiter.tryTake();
-    if (limitMs > 0) {
-      this.#waitForLimit(origin.limiter!, limitMs);
-      return;
-    }
     this.attempts++;
     const permit = origin.breaker === undefined ? 1 : origin.breaker.tryEnter();
     if (permit === 0) {
@@ -169,7 +188,7 @@ export class Call extends WheelTimer implements AttemptOwner {
       this.fail(circuitOpen(this));
       return;
     }
-    const attempt = new Attempt(this, this.engine, origin, this.path, permit, nowMs);
+    const attempt = new Attempt(this, this.engine, permit, nowMs);
     this.attempt = attempt;
     if (!attempt.start()) {
       attempt.cancel();
@@ -184,13 +203,26 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.queuedMs += attempt.queuedMs;
     if (!attempt.target.isRefusing) return true;
     attempt.cancel();
+    if (this.rival !== undefined && !isWorthTaking(this, attempt, 'ignored')) return false;
     this.conclude(attempt, 'ignored');
-    this.fail(circuitOpen(this));
+    if (this.#base === undefined) this.fail(circuitOpen(this));
+    else {
+      // Another server may take it.
+      this.attempts--;
+      this.next();
+    }
     return false;
   }
 
   wantsStream(attempt: Attempt): boolean {
-    return this.spec.decode === undefined && isWhole(this, attempt);
+    if (this.spec.decode !== undefined) return false;
+    try {
+      return isWhole(this, attempt);
+    } catch (error) {
+      // The caller's own `acceptStatus` has thrown.
+      this.fail(error);
+      return false;
+    }
   }
 
   onStream(attempt: Attempt, body: BodyStream): void {
@@ -198,7 +230,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.#stream = body;
     body.details = this.details(attempt);
     const encoding = attempt.responseHeaders['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') {
+    if (encoding !== undefined && !this.#takesEncoded && !/^identity$/i.test(String(encoding))) {
       this.fail(encodedStream(this, encoding));
       return;
     }
@@ -216,12 +248,13 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   onResponse(attempt: Attempt): void {
     const { status } = attempt;
-    if (this.rival !== undefined && !isWorthTaking(this, attempt, status < 500)) return;
-    this.conclude(attempt, status < 500 ? 'success' : 'failure');
+    const verdict = status < 500 ? 'success' : 'failure';
+    if (this.rival !== undefined && !isWorthTaking(this, attempt, verdict)) return;
+    this.conclude(attempt, verdict);
     try {
       takeAnswer(this, attempt);
     } catch (error) {
-      // The caller's own `acceptStatus` has thrown.
+      // As above.
       this.fail(error);
     }
   }
@@ -229,22 +262,27 @@ export class Call extends WheelTimer implements AttemptOwner {
   onFailure(attempt: Attempt, raw: unknown): void {
     if (this.#replay(attempt, raw)) return;
     const failure = toFailure(raw, this.details(attempt));
-    if (this.rival !== undefined && !isWorthTaking(this, attempt, false)) return;
-    this.conclude(attempt, failure.countsAgainstOrigin ? 'failure' : 'ignored');
+    const verdict = failure.countsAgainstOrigin ? 'failure' : 'ignored';
+    if (this.rival !== undefined && !isWorthTaking(this, attempt, verdict)) return;
+    this.conclude(attempt, verdict);
     retryOrFail(this, failure.error, failure.isTransient, undefined);
   }
 
   /** Goes elsewhere, as a redirect asks. */
-  redirect(origin: Origin, path: string, method: string, headers: string[], body: WireBody): void {
+  redirect(origin: Origin, { url, method, headers, body }: RedirectedRequest): void {
     this.redirects++;
     this.#aimAt(origin);
-    this.path = path;
+    this.#base = undefined;
+    this.path = url.pathname + url.search;
     this.method = method;
     this.headers = headers;
     this.body = body;
+    this.isIdempotent = isIdempotent(method, headers);
+    this.isReplayable = isReplayable(body);
     this.attempts = 0;
     this.#replayed = false;
-    this.next();
+    origin.budget.recordCall();
+    this.#admit(this.engine.clock.now());
   }
 
   succeed(value: unknown): void {
@@ -265,6 +303,8 @@ export class Call extends WheelTimer implements AttemptOwner {
       attempt.cancel(reason);
     }
     this.#stream?.end({ error });
+    // Of what was on its way the connection has taken care.
+    if (!this.isReplayable) discardBody(this.body);
     this.#reject(error);
   }
 
@@ -277,6 +317,18 @@ export class Call extends WheelTimer implements AttemptOwner {
       phase: attempt === undefined ? 'queue' : attempt.isConnecting ? 'connect' : attempt.phase,
       status: status === 0 ? undefined : status,
     };
+  }
+
+  /** Ends what was not begun. */
+  #refuse(error: unknown): void {
+    this.#settled = true;
+    if (!this.isReplayable) discardBody(this.body);
+    this.#reject(error);
+  }
+
+  /** Whether a body that streams may be encoded; events have to be read here. */
+  get #takesEncoded(): boolean {
+    return !this.engine.options.decompress && !this.spec.deadlineEndsAtHead;
   }
 
   #aimAt(origin: Origin): void {
@@ -296,7 +348,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.#leaveLimit = leave;
     limiter.take(this.priority, leftMs, leave.signal).then(
       () => {
-        if (!this.#settled) this.next(undefined, true);
+        if (!this.#settled) this.#begin(this.engine.clock.now());
       },
       (error) => this.fail(rateLimited(this, limitMs, error)),
     );
@@ -311,7 +363,7 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   /** Sends again, without counting a try, what nobody has begun to process. */
   #replay(attempt: Attempt, raw: unknown): boolean {
-    const reason = replayReason(this.spec, attempt, raw);
+    const reason = replayReason(this, attempt, raw);
     if (reason === undefined || (reason === 'stale' && this.#replayed)) return false;
     if (this.rival !== undefined || ++this.#resends > MOST_RESENDS) return false;
     this.conclude(attempt, 'ignored');
@@ -361,7 +413,6 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   #publish(error: unknown): void {
     const { method, origin, path, attempts, queuedMs, headers } = this;
-    const traced = headers.indexOf('traceparent');
     requestChannel.publish({
       method,
       origin: origin.key,
@@ -371,7 +422,7 @@ export class Call extends WheelTimer implements AttemptOwner {
       attempts,
       queuedMs,
       totalMs: this.engine.clock.now() - this.#startedMs,
-      traceparent: traced === -1 ? undefined : headers[traced + 1],
+      traceparent: headerOf(headers, 'traceparent'),
     });
   }
 }

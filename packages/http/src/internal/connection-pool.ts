@@ -1,5 +1,5 @@
 import type { Clock, Milliseconds } from '@hotpath/core';
-import type { Connection } from './connection.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
 import { FairShare } from './fair-share.ts';
 import { IdleList } from './idle-list.ts';
 import { OriginPool } from './origin-pool.ts';
@@ -31,7 +31,7 @@ export interface ConnectionPoolOptions {
  * being made will not serve; whoever is first takes whichever connection is free first. Where all
  * places are taken, an origin with more than its fair share gives up connections as they come back.
  */
-export class ConnectionPool {
+export class ConnectionPool implements ConnectionOwner {
   readonly #options: ConnectionPoolOptions;
   readonly #dial: Dial;
   readonly #idle: IdleList;
@@ -124,7 +124,7 @@ export class ConnectionPool {
       this.#close(connection);
       return;
     }
-    if (!connection._hasRoom) origin.addWithRoom(connection);
+    if (!connection._hasRoom && connection.inFlight < connection.capacity) origin.addWithRoom(connection);
     if (connection.inFlight === 0) {
       this.#idle.add(connection);
       this.#idle.trim();
@@ -150,6 +150,18 @@ export class ConnectionPool {
     }
     this.#markClosing(connection);
     this.#schedulePump();
+  }
+
+  /** Makes use of what a connection has come to carry, or takes away what it no longer does. */
+  onCapacity(connection: Connection): void {
+    const { origin } = connection;
+    if (connection.closing) return;
+    origin.exchangesPerConnection = connection.capacity;
+    if (connection.inFlight >= connection.capacity) origin.removeWithRoom(connection);
+    else if (!connection._hasRoom) {
+      origin.addWithRoom(connection);
+      if (this.#waiting.size > 0) this.#schedulePump();
+    }
   }
 
   /** A connection's socket is closed. */

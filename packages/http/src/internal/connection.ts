@@ -1,6 +1,30 @@
+import type { Socket } from 'node:net';
 import type { Milliseconds } from '@hotpath/core';
 import type { Exchange } from './exchange.ts';
 import type { OriginPool } from './origin-pool.ts';
+
+/** Who is told what becomes of a connection: its pool. */
+export interface ConnectionOwner {
+  /** Its socket is closed. */
+  onClosed(connection: Connection): void;
+  /** It carries more or fewer exchanges at a time than before. */
+  onCapacity(connection: Connection): void;
+  /** It is to take no more exchanges, and to be closed after those that it holds. */
+  retire(connection: Connection): void;
+}
+
+/** What a connection on a socket of our own is made of. */
+export interface SocketConnectionOptions {
+  readonly owner: ConnectionOwner;
+  readonly origin: OriginPool;
+  /** Connected, and nobody else's from now on. */
+  readonly socket: Socket;
+  readonly openedMs: Milliseconds;
+  /** How long it may be idle. */
+  readonly keepAliveMs: Milliseconds;
+  /** The largest head of an answer. */
+  readonly maxHeaderBytes: number;
+}
 
 /**
  * A connection as the pool sees it: it holds up to `capacity` exchanges at a time.

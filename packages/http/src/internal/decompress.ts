@@ -16,19 +16,22 @@ type Decoder = (
   callback: (error: Error | null, result: Buffer) => void,
 ) => void;
 
-const DECODERS: Readonly<Record<string, Decoder>> = {
-  gzip: gunzip,
-  'x-gzip': gunzip,
-  br: brotliDecompress,
-  zstd: zstdDecompress,
-  // Some servers send the bare stream under this name.
-  deflate: (bytes, options, callback) =>
-    ((bytes[0]! & 0x0f) === 8 ? inflate : inflateRaw)(bytes, options, callback),
-};
+// Not an object: servers must not name what objects inherit.
+const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
+  ['gzip', gunzip],
+  ['x-gzip', gunzip],
+  ['br', brotliDecompress],
+  ['zstd', zstdDecompress],
+  [
+    'deflate',
+    // Some servers send the bare stream under this name.
+    (bytes, options, callback) => ((bytes[0]! & 0x0f) === 8 ? inflate : inflateRaw)(bytes, options, callback),
+  ],
+]);
 
 function decode(name: string, bytes: Buffer, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const decoder = DECODERS[name];
+    const decoder = DECODERS.get(name);
     if (decoder === undefined) {
       reject(new BadEncoding(`the encoding '${name.slice(0, 20)}' is not known`));
       return;

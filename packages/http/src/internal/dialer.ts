@@ -85,21 +85,25 @@ export class Dialer {
         if (remoteAddress !== undefined) {
           vet([{ address: remoteAddress, family: isIP(remoteAddress) as 4 | 6 }], hostname);
         }
-      } catch (refusal) {
-        settle(refusal, undefined);
-        return;
+        wrap(origin, socket, settle);
+      } catch (error) {
+        settle(error, undefined);
       }
-      wrap(origin, socket, settle);
     };
     // Not the platform's timer: after a busy turn that one fires early.
     const timer = new CallbackTimer(() => settle(new ConnectTimeout(connectTimeoutMs), undefined));
     wheel.arm(timer, connectTimeoutMs);
     const connect = speaksHttp2(origin) ? this.#connectH2 : this.#connectH1;
-    opening = connect({ hostname, host, protocol, port }, (error, socket) => {
-      if (error !== null || socket === null) settle(error, undefined);
-      else if (settled) socket.destroy();
-      else onSocket(socket);
-    }) as unknown as Socket | undefined;
+    try {
+      opening = connect({ hostname, host, protocol, port }, (error, socket) => {
+        if (error !== null || socket === null) settle(error, undefined);
+        else if (settled) socket.destroy();
+        else onSocket(socket);
+      }) as unknown as Socket | undefined;
+    } catch (error) {
+      // The platform throws when it can't even begin.
+      queueMicrotask(() => settle(error, undefined));
+    }
     if (opening !== undefined && !settled) this.#connecting.add(opening);
   }
 

@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 import { type Clock, createTimerWheel, type Milliseconds, type TimerWheel } from '@hotpath/core';
 import type { ResolvedHttpClientOptions } from '../options.ts';
-import type { HttpJsonOptions, HttpMethod, HttpRequest } from '../request.ts';
+import type { HttpJsonOptions, HttpRequest } from '../request.ts';
 import { connectChannel } from '../telemetry.ts';
 import { AddressBook } from './address-book.ts';
 import type { Attempt } from './attempt.ts';
 import { BaseUrl, BaseUrls } from './base-urls.ts';
 import { Call } from './call.ts';
 import { CallList } from './call-list.ts';
+import type { CallSpec, CallTarget } from './call-spec.ts';
 import { Coalescer, coalescingKey } from './coalescer.ts';
 import type { Connection } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
@@ -18,11 +19,11 @@ import { ForeignConnection } from './foreign-connection.ts';
 import { H1Connection } from './h1-connection.ts';
 import { H2Connection, streamsPerConnection } from './h2-connection.ts';
 import { openSession } from './open-session.ts';
-import type { Origin } from './origin.ts';
+import type { Operation } from './operation.ts';
 import type { OriginPool } from './origin-pool.ts';
 import { Origins } from './origins.ts';
-import { type RequestInput, readOptions, readRequest } from './request-input.ts';
-import { RequestResolver, type ResultKind } from './resolve-request.ts';
+import { readOptions, readRequest } from './request-input.ts';
+import { RequestResolver } from './resolve-request.ts';
 
 /** Told what a request cost, when it is over. */
 export interface CallObserver {
@@ -84,7 +85,9 @@ export class Engine {
     );
     this.origins = new Origins(options, this.pool);
     this.bases = new BaseUrls(
-      options.baseUrls.map((url) => new BaseUrl(this.origins.of(url), url.pathname.replace(/\/+$/, ''))),
+      options.baseUrls.map(
+        (url) => new BaseUrl(this.origins.of(url, 'GET'), url.pathname.replace(/\/+$/, '')),
+      ),
       options.clock,
       options.random,
     );
@@ -99,54 +102,52 @@ export class Engine {
 
   /** Sends a request; rejects, rather than throws, also when its options are wrong. */
   run(
-    owner: string,
-    kind: ResultKind,
-    method: HttpMethod,
+    operation: Operation,
     url: string | URL,
     given: HttpJsonOptions | undefined,
     json?: unknown,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#start(owner, kind, method, url, readOptions(owner, given), json, resolve, reject, undefined);
+      const input = readOptions(operation.name, given);
+      const spec = this.#resolver.resolve(operation, operation.method, input, json);
+      const target = this.#resolver.target(operation.name, spec.method, url, input?.query);
+      this.#start(target, spec, resolve, reject, undefined);
     });
   }
 
   /** The same for a request in one object, or a bare URL; `signal` ends it besides its own. */
   send(
-    owner: string,
-    kind: ResultKind,
+    operation: Operation,
     given: HttpRequest | string,
     signal?: AbortSignal,
     observer?: CallObserver,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (typeof given === 'string' && signal === undefined) {
-        this.#start(owner, kind, 'GET', given, undefined, undefined, resolve, reject, observer);
+        const spec = this.#resolver.resolve(operation, operation.method, undefined, undefined);
+        const target = this.#resolver.target(operation.name, spec.method, given, undefined);
+        this.#start(target, spec, resolve, reject, observer);
         return;
       }
-      const input = readRequest(owner, given);
+      const input = readRequest(operation.name, given);
       if (signal !== undefined) {
         input.signal = input.signal === undefined ? signal : AbortSignal.any([signal, input.signal]);
       }
-      const { method = 'GET', url } = input;
-      this.#start(owner, kind, method, url, input, undefined, resolve, reject, observer);
+      const { method = operation.method, url, query } = input;
+      const spec = this.#resolver.resolve(operation, method, input, undefined);
+      const target = this.#resolver.target(operation.name, spec.method, url, query);
+      this.#start(target, spec, resolve, reject, observer);
     });
   }
 
   #start(
-    owner: string,
-    kind: ResultKind,
-    method: HttpMethod,
-    url: string | URL,
-    input: RequestInput | undefined,
-    json: unknown,
+    target: CallTarget,
+    spec: CallSpec,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
     observer: CallObserver | undefined,
   ): void {
-    const target = this.#resolver.target(owner, url, input?.query);
-    const spec = this.#resolver.resolve(owner, kind, method, input, json);
-    if (input?.coalesce ?? this.options.coalesce) {
+    if (spec.coalesce) {
       const key = coalescingKey(target, spec);
       if (key !== undefined) {
         this.#coalescer.join(key, target, spec, resolve, reject, observer);
@@ -163,10 +164,6 @@ export class Engine {
   /** Aborts when the client begins to close: for waits that are nobody's request. */
   get closeSignal(): AbortSignal {
     return this.#closed.signal;
-  }
-
-  originOf(url: URL): Origin {
-    return this.origins.of(url);
   }
 
   close(drainMs: Milliseconds): Promise<void> {
@@ -233,30 +230,15 @@ export class Engine {
     const { alpnProtocol } = socket as { alpnProtocol?: string | false };
     // Without TLS there is nothing to negotiate: the caller's word is taken for it.
     const isH2 = alpnProtocol === 'h2' || (origin.url.protocol === 'http:' && this.#speaksHttp2(origin));
+    const openedMs = this.clock.now();
+    const options = { owner: this.pool, origin, socket, openedMs, keepAliveMs, maxHeaderBytes };
     if (!isH2) {
-      callback(
-        null,
-        new H1Connection(this.pool, origin, socket, this.clock.now(), keepAliveMs, maxHeaderBytes),
-      );
+      callback(null, new H1Connection(options));
       return;
     }
     openSession(origin, socket, maxHeaderBytes, (error, session) => {
       if (session === undefined) callback(error, undefined);
-      else {
-        callback(
-          null,
-          new H2Connection(
-            this.pool,
-            origin,
-            session,
-            socket,
-            this.clock.now(),
-            keepAliveMs,
-            this.#maxStreams,
-            maxHeaderBytes,
-          ),
-        );
-      }
+      else callback(null, new H2Connection({ ...options, session, maxStreams: this.#maxStreams }));
     });
   }
 }

@@ -26,12 +26,17 @@ export class EventParser {
   #event = '';
   #data: string[] = [];
   #dataSize = 0;
-  lastEventId = '';
+  #id: string;
+  /** That of the last event that is complete, also of one without data. */
+  lastEventId: string;
   /** How long the server asks to wait before connecting anew. */
   retryMs: number | undefined;
 
-  constructor(maxEventBytes: number) {
+  /** `lastEventId`: where an earlier connection ended. */
+  constructor(maxEventBytes: number, lastEventId: string = '') {
     this.#maxEventBytes = maxEventBytes;
+    this.#id = lastEventId;
+    this.lastEventId = lastEventId;
   }
 
   /** The events that are complete with this piece. @throws EventTooLarge */
@@ -85,7 +90,7 @@ export class EventParser {
         this.#checkSize(0);
         break;
       case 'id':
-        if (!value.includes('\0')) this.lastEventId = value;
+        if (!value.includes('\0')) this.#id = value;
         break;
       case 'retry':
         if (/^\d+$/.test(value)) this.retryMs = Number(value);
@@ -94,6 +99,7 @@ export class EventParser {
   }
 
   #dispatch(events: ServerEvent[]): void {
+    this.lastEventId = this.#id;
     if (this.#data.length > 0) {
       events.push({
         event: this.#event === '' ? 'message' : this.#event,

@@ -4,6 +4,14 @@ import type { Dispatcher } from 'undici';
 /** A request body as undici takes it. */
 export type WireBody = string | Buffer | Uint8Array | Readable | AsyncIterable<Uint8Array> | Blob | null;
 
+/** Lets go of a body that nobody will send: what it holds open is closed. */
+export function discardBody(body: WireBody): void {
+  const { destroy, cancel } = (body ?? {}) as { destroy?: unknown; cancel?: unknown };
+  if (typeof destroy === 'function') destroy.call(body);
+  // One that is being read is left to whoever reads it.
+  else if (typeof cancel === 'function') (cancel.call(body) as Promise<void>).catch(() => {});
+}
+
 /**
  * One request on one connection: undici's dispatch options and its handler in one object.
  *

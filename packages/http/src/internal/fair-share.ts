@@ -26,8 +26,7 @@ export class FairShare {
     const reserved = this.#sharesWithOthers ? Math.floor(maxConnections / 4) : 0;
     let best: OriginPool | undefined;
     for (const origin of this.#waiting) {
-      if (origin.waiters.size <= origin.connecting * origin.exchangesPerConnection) continue;
-      if (origin.open >= maxConnectionsPerOrigin) continue;
+      if (!origin.lacksConnection || origin.open >= maxConnectionsPerOrigin) continue;
       if (open >= maxConnections - reserved && origin.open >= this.#fairShare()) continue;
       if (best === undefined || origin.open < best.open) best = origin;
     }
@@ -38,8 +37,9 @@ export class FairShare {
   mustYield(origin: OriginPool): boolean {
     const share = this.#fairShare();
     if (origin.open <= share) return false;
+    const most = Math.min(share, this.#options.maxConnectionsPerOrigin);
     for (const other of this.#waiting) {
-      if (other !== origin && other.open < share && other.waiters.size > other.connecting) return true;
+      if (other !== origin && other.open < most && other.lacksConnection) return true;
     }
     return false;
   }

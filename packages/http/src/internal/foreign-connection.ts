@@ -1,18 +1,17 @@
 import type { Milliseconds } from '@hotpath/core';
 import type { Dispatcher } from 'undici';
-import { Connection } from './connection.ts';
-import type { ConnectionPool } from './connection-pool.ts';
+import { Connection, type ConnectionOwner } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import type { OriginPool } from './origin-pool.ts';
 
 /** A place for one exchange on a dispatcher that the caller brought, and whose sockets are its own affair. */
 export class ForeignConnection extends Connection {
-  readonly #pool: ConnectionPool;
+  readonly #owner: ConnectionOwner;
   readonly #dispatcher: Dispatcher;
 
-  constructor(pool: ConnectionPool, origin: OriginPool, dispatcher: Dispatcher, openedMs: Milliseconds) {
+  constructor(owner: ConnectionOwner, origin: OriginPool, dispatcher: Dispatcher, openedMs: Milliseconds) {
     super(origin, openedMs, 1);
-    this.#pool = pool;
+    this.#owner = owner;
     this.#dispatcher = dispatcher;
   }
 
@@ -33,7 +32,7 @@ export class ForeignConnection extends Connection {
   }
 
   close(): void {
-    queueMicrotask(() => this.#pool.onClosed(this));
+    queueMicrotask(() => this.#owner.onClosed(this));
   }
 
   destroy(): void {

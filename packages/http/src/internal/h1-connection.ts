@@ -1,10 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Milliseconds } from '@hotpath/core';
 import { Client, type Dispatcher } from 'undici';
-import { Connection } from './connection.ts';
-import type { ConnectionPool } from './connection-pool.ts';
+import { Connection, type SocketConnectionOptions } from './connection.ts';
 import type { Exchange } from './exchange.ts';
-import type { OriginPool } from './origin-pool.ts';
 
 /** Given to an exchange whose socket closed before anything was written: it may go elsewhere, whatever its method. */
 export const NOT_SENT: Error = new Error('the connection closed before the request was written');
@@ -19,7 +17,6 @@ const KEEP_ALIVE_MARGIN_MS = 500;
  * for a second one fails. So nothing ever waits inside undici, and each socket is accounted for.
  */
 export class H1Connection extends Connection {
-  readonly #pool: ConnectionPool;
   readonly #socket: Socket;
   readonly #client: Client;
   #handedOver = false;
@@ -28,16 +25,9 @@ export class H1Connection extends Connection {
     this.#socket.destroy();
   };
 
-  constructor(
-    pool: ConnectionPool,
-    origin: OriginPool,
-    socket: Socket,
-    openedMs: Milliseconds,
-    keepAliveMs: Milliseconds,
-    maxHeaderBytes: number,
-  ) {
+  constructor(options: SocketConnectionOptions) {
+    const { owner, origin, socket, openedMs, keepAliveMs, maxHeaderBytes } = options;
     super(origin, openedMs, 1);
-    this.#pool = pool;
     this.#socket = socket;
     this.#client = new Client(origin.url, {
       pipelining: 1,
@@ -58,7 +48,7 @@ export class H1Connection extends Connection {
     });
     socket.once('close', () => {
       clearTimeout(this.#spareTimer);
-      this.#pool.onClosed(this);
+      owner.onClosed(this);
     });
     this.#watchSpare(keepAliveMs);
   }

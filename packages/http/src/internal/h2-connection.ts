@@ -2,12 +2,10 @@ import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 
 import type { Socket } from 'node:net';
 import type { Milliseconds } from '@hotpath/core';
 import type { Dispatcher } from 'undici';
-import { Connection } from './connection.ts';
-import type { ConnectionPool } from './connection-pool.ts';
+import { Connection, type ConnectionOwner, type SocketConnectionOptions } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import { NotProcessed } from './failure.ts';
 import { H2Stream } from './h2-stream.ts';
-import type { OriginPool } from './origin-pool.ts';
 
 /** Streams to one origin that there are always places for, however few connections it may have. */
 const STREAMS_PER_ORIGIN = 100;
@@ -18,6 +16,13 @@ const PING_TIMEOUT_MS = 2_000;
 /** Older versions take header objects only. */
 const TAKES_RAW_HEADERS = Number(process.versions.node.split('.')[0]) >= 24;
 
+export interface H2ConnectionOptions extends SocketConnectionOptions {
+  /** On that socket; the peer has sent its settings. */
+  readonly session: ClientHttp2Session;
+  /** How many streams it is given at a time, where the peer allows that many. */
+  readonly maxStreams: number;
+}
+
 /**
  * One socket that speaks HTTP/2: many exchanges at a time, each a stream of its own.
  *
@@ -25,13 +30,12 @@ const TAKES_RAW_HEADERS = Number(process.versions.node.split('.')[0]) >= 24;
  * one that the peer names, and those that it refuses, were not processed and may be sent elsewhere.
  */
 export class H2Connection extends Connection {
-  readonly #pool: ConnectionPool;
+  readonly #owner: ConnectionOwner;
   readonly #session: ClientHttp2Session;
   readonly #socket: Socket;
   readonly #authority: string;
   readonly #scheme: string;
   readonly #keepAliveMs: Milliseconds;
-  readonly #maxStreams: number;
   readonly maxHeaderBytes: number;
   #idleTimer: NodeJS.Timeout | undefined;
   #active = 0;
@@ -41,37 +45,29 @@ export class H2Connection extends Connection {
   /** The last stream that the peer says it may have processed. */
   lastProcessedId: number = Number.POSITIVE_INFINITY;
 
-  constructor(
-    pool: ConnectionPool,
-    origin: OriginPool,
-    session: ClientHttp2Session,
-    socket: Socket,
-    openedMs: Milliseconds,
-    keepAliveMs: Milliseconds,
-    maxStreams: number,
-    maxHeaderBytes: number,
-  ) {
+  constructor(options: H2ConnectionOptions) {
+    const { owner, origin, session, socket, openedMs, keepAliveMs, maxStreams, maxHeaderBytes } = options;
     super(origin, openedMs, streamsOf(session, maxStreams));
-    this.#maxStreams = maxStreams;
     this.maxHeaderBytes = maxHeaderBytes;
-    this.#pool = pool;
+    this.#owner = owner;
     this.#session = session;
     this.#socket = socket;
     this.#authority = origin.url.host;
     this.#scheme = origin.url.protocol.slice(0, -1);
     this.#keepAliveMs = keepAliveMs;
     session.on('remoteSettings', () => {
-      this.capacity = streamsOf(session, this.#maxStreams);
+      this.capacity = streamsOf(session, maxStreams);
+      owner.onCapacity(this);
     });
     session.on('goaway', (_code, lastStreamId) => {
       this.lastProcessedId = lastStreamId;
-      pool.retire(this);
+      owner.retire(this);
     });
     session.on('error', () => {});
     session.once('close', () => {
       clearTimeout(this.#idleTimer);
       clearTimeout(this.#pingTimer);
-      pool.onClosed(this);
+      owner.onClosed(this);
     });
     this.#rest();
   }
@@ -92,7 +88,7 @@ export class H2Connection extends Connection {
       stream = this.#session.request(headers as OutgoingHttpHeaders, { endStream: exchange.body === null });
     } catch (error) {
       this.ended();
-      exchange.onResponseError(NO_CONTROLLER, new NotProcessed('the session is closed', { cause: error }));
+      exchange.onResponseError(NO_CONTROLLER, new NotProcessed((error as Error).message, { cause: error }));
       return;
     }
     const carried = new H2Stream(this, stream, exchange);
@@ -137,7 +133,7 @@ export class H2Connection extends Connection {
 
   #rest(): void {
     this.#session.unref();
-    this.#idleTimer = setTimeout(() => this.#pool.retire(this), this.#keepAliveMs);
+    this.#idleTimer = setTimeout(() => this.#owner.retire(this), this.#keepAliveMs);
     this.#idleTimer.unref();
   }
 

@@ -16,6 +16,11 @@ function sizeOf(rawHeaders: readonly string[]): number {
   return size;
 }
 
+function readableOf(body: Blob | Readable | AsyncIterable<Uint8Array>): Readable {
+  if (body instanceof Readable) return body;
+  return body instanceof Blob ? Readable.fromWeb(body.stream() as never) : Readable.from(body);
+}
+
 const CARRIED = Symbol('carried');
 
 interface CarryingStream extends ClientHttp2Stream {
@@ -27,6 +32,7 @@ export class H2Stream implements Dispatcher.DispatchController {
   readonly #connection: H2Connection;
   readonly #stream: ClientHttp2Stream;
   readonly #exchange: Exchange;
+  #source: Readable | undefined;
   #done = false;
   #responded = false;
   readonly #heardBefore: number;
@@ -54,8 +60,9 @@ export class H2Stream implements Dispatcher.DispatchController {
       this.#stream.end(body);
       return;
     }
-    const source = body instanceof Blob ? Readable.fromWeb(body.stream() as never) : Readable.from(body);
-    source.once('error', (error) => this.abort(error));
+    const source = readableOf(body);
+    this.#source = source;
+    source.on('error', (error) => this.abort(error));
     source.pipe(this.#stream);
   }
 
@@ -83,24 +90,40 @@ export class H2Stream implements Dispatcher.DispatchController {
     this.#connection.heard++;
     if (this.#done) return;
     this.#responded = true;
-    this.#exchange.onResponseStarted();
     if (sizeOf(raw) > this.#connection.maxHeaderBytes) {
+      this.#exchange.onResponseStarted();
       this.abort(new errors.HeadersOverflowError());
       return;
     }
-    const { ':status': status } = headers as { ':status'?: number };
-    this.#exchange.onResponseStart(this, status ?? 0, headers as never);
+    const status = headers[':status'] as number | undefined;
+    // It is no header over HTTP/1.1.
+    delete headers[':status'];
+    try {
+      this.#exchange.onResponseStarted();
+      this.#exchange.onResponseStart(this, status ?? 0, headers as never);
+    } catch (error) {
+      this.abort(error as Error);
+    }
   }
 
   data(chunk: Buffer): void {
     this.#connection.heard++;
-    if (!this.#done) this.#exchange.onResponseData(this, chunk);
+    if (this.#done) return;
+    try {
+      this.#exchange.onResponseData(this, chunk);
+    } catch (error) {
+      this.abort(error as Error);
+    }
   }
 
   end(): void {
     // A reset also ends the readable side, and a server that goes down ends streams without an answer.
     if (this.#done || !this.#responded || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
     this.#finish();
+    // The answer came before all of the body was sent: the rest is not wanted.
+    if (this.#exchange.body !== null && !this.#stream.writableFinished) {
+      this.#stream.close(constants.NGHTTP2_CANCEL);
+    }
     this.#exchange.onResponseEnd(this, {});
   }
 
@@ -125,6 +148,7 @@ export class H2Stream implements Dispatcher.DispatchController {
     // Node keeps its streams in a Map, and what such a table once held outlives minor collections when it is
     // replaced: half of the streams do, and with them what they refer to.
     (this.#stream as CarryingStream)[CARRIED] = undefined;
+    this.#source?.destroy();
     this.#connection.ended();
   }
 }

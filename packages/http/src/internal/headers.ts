@@ -67,6 +67,14 @@ export function mergeHeaders(owner: string, base: HeaderMap, given: HeaderInput 
   return merged;
 }
 
+/** A header's first value, of a list of name, value, name, value …; `undefined` when it is not there. */
+export function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    if (headers[index] === name) return headers[index + 1];
+  }
+  return undefined;
+}
+
 /** Name, value, name, value …, as they go on the wire. */
 export function flattenHeaders(headers: HeaderMap): string[] {
   const flat: string[] = [];

@@ -27,6 +27,16 @@ export class OriginPool {
     this.key = url.origin;
   }
 
+  /** Whether anybody is on a connection, or waits for one. */
+  get isInUse(): boolean {
+    return this.inFlight > 0 || this.connecting > 0 || this.waiters.size > 0;
+  }
+
+  /** Whether it has waiters that the connections being made will not serve. */
+  get lacksConnection(): boolean {
+    return this.waiters.size > this.connecting * this.exchangesPerConnection;
+  }
+
   addWithRoom(connection: Connection): void {
     const last = this.lastWithRoom;
     connection._hasRoom = true;

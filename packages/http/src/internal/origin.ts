@@ -37,7 +37,12 @@ export class Origin {
     this.limiter = rateLimit === undefined ? undefined : new OriginLimiter(name, rateLimit, clock);
   }
 
-  /** Whether requests to it would be refused now. */
+  /** Whether its circuit would let one more request through; while it is half-open that may be none. */
+  get isAdmitting(): boolean {
+    return this.breaker === undefined || this.breaker.retryAfterMs === 0;
+  }
+
+  /** Whether requests to it would be refused now, those that were let through before too. */
   get isRefusing(): boolean {
     const state = this.breaker?.state;
     return state === 'open' || state === 'isolated';

@@ -17,11 +17,11 @@ export class Origins {
   }
 
   /** @throws HttpRejectedError (HOTPATH_HTTP_ORIGINS_FULL) when none can be forgotten for a new one. */
-  of(url: URL): Origin {
+  of(url: URL, method: string): Origin {
     const key = url.origin;
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    if (this.#byKey.size >= this.#options.maxOrigins) this.#forgetOne(key);
+    if (this.#byKey.size >= this.#options.maxOrigins) this.#forgetOne(key, method);
     const origin = new Origin(this.#pool.addOrigin(new URL(key)), this.#options);
     this.#byKey.set(key, origin);
     return origin;
@@ -41,11 +41,11 @@ export class Origins {
     return this.#byKey.values();
   }
 
-  #forgetOne(newcomer: string): void {
+  #forgetOne(newcomer: string, method: string): void {
     for (const [key, origin] of this.#byKey) {
       // Base URLs and whatever is in use stay.
       const isBase = this.#options.baseUrls.some((base) => base.origin === key);
-      if (isBase || origin.active > 0 || origin.pool.inFlight > 0 || origin.pool.connecting > 0) continue;
+      if (isBase || origin.active > 0 || origin.pool.isInUse) continue;
       this.#byKey.delete(key);
       for (const [prefix, known] of this.#byPrefix) if (known === origin) this.#byPrefix.delete(prefix);
       this.#pool.removeOrigin(origin.pool);
@@ -53,7 +53,7 @@ export class Origins {
       return;
     }
     const message = `${this.#options.maxOrigins} origins are in use, the most that are allowed`;
-    const details = { method: '-', url: newcomer, attempt: 0, phase: 'queue' as const };
+    const details = { method, url: newcomer, attempt: 0, phase: 'queue' as const };
     throw new HttpRejectedError('HOTPATH_HTTP_ORIGINS_FULL', message, details);
   }
 }

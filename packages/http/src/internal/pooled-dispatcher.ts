@@ -164,7 +164,7 @@ export class PooledDispatcher extends Dispatcher {
         throw new TypeError('a pooled connection can not be upgraded');
       }
       const url = parseAbsolute('dispatch', String(options.origin));
-      const { pool } = this.#engine.originOf(url);
+      const { pool } = this.#engine.origins.of(url, options.method);
       const exchange = new BorrowedExchange(this.#engine, pool, options, handler);
       if (this.#engine.isClosed || !exchange.start()) exchange.failAsUnqueued();
     } catch (error) {

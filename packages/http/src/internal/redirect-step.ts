@@ -15,6 +15,11 @@ export function isRedirect(status: number): boolean {
   return REDIRECTS.has(status);
 }
 
+/** A request that was redirected. */
+export interface RedirectingRequest extends RedirectedRequest {
+  readonly isReplayable: boolean;
+}
+
 /**
  * The request that a redirect asks for, or why it must not be made.
  *
@@ -22,10 +27,9 @@ export function isRedirect(status: number): boolean {
  * go only headers that are allowed by name, so that no credential, whatever its name, leaves.
  */
 export function followRedirect(
-  from: RedirectedRequest,
+  from: RedirectingRequest,
   status: number,
   location: string | string[] | undefined,
-  isReplayable: boolean,
   options: ResolvedHttpRedirectOptions,
 ): RedirectedRequest | string {
   if (typeof location !== 'string') return 'the redirect has no single location';
@@ -41,7 +45,7 @@ export function followRedirect(
   const becomesGet =
     (status === 303 && from.method !== 'HEAD') ||
     ((status === 301 || status === 302) && from.method === 'POST');
-  if (!becomesGet && from.body !== null && !isReplayable) return 'its body can be sent only once';
+  if (!becomesGet && from.body !== null && !from.isReplayable) return 'its body can be sent only once';
   const sameOrigin = url.origin === from.url.origin;
   const headers: string[] = [];
   for (let index = 0; index < from.headers.length; index += 2) {

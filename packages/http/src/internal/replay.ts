@@ -1,8 +1,29 @@
 import type { HttpReplayEvent } from '../telemetry.ts';
 import type { Attempt } from './attempt.ts';
-import type { CallSpec } from './call-spec.ts';
+import type { WireBody } from './exchange.ts';
 import { isConnectionLoss, NotProcessed } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
+import { headerOf } from './headers.ts';
+
+/** Whose effect is the same however often they are sent (RFC 9110, 9.2.2). */
+export const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PUT',
+  'DELETE',
+]);
+
+/** Whether a request may be sent twice: by its method, or because its headers hold a key that the server goes by. */
+export function isIdempotent(method: string, headers: readonly string[]): boolean {
+  return IDEMPOTENT_METHODS.has(method) || headerOf(headers, 'idempotency-key') !== undefined;
+}
+
+/** Whether a body can be sent twice. */
+export function isReplayable(body: WireBody): boolean {
+  return body === null || typeof body === 'string' || ArrayBuffer.isView(body) || body instanceof Blob;
+}
 
 /**
  * Why a failed try may go out again at once, without counting as one; `undefined` when it may not.
@@ -13,7 +34,7 @@ import { NOT_SENT } from './h1-connection.ts';
  * Source: the rule of Go's `net/http` Transport.
  */
 export function replayReason(
-  { isReplayable, isIdempotent }: CallSpec,
+  { isReplayable, isIdempotent }: { readonly isReplayable: boolean; readonly isIdempotent: boolean },
   attempt: Attempt,
   raw: unknown,
 ): HttpReplayEvent['reason'] | undefined {

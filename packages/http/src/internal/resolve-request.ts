@@ -8,19 +8,17 @@ import type { CallSpec, CallTarget, Decode } from './call-spec.ts';
 import { ACCEPT_ENCODING } from './decompress.ts';
 import type { WireBody } from './exchange.ts';
 import { flattenHeaders, type HeaderMap, mergeHeaders } from './headers.ts';
+import type { Operation, ResultKind } from './operation.ts';
 import type { Origins } from './origins.ts';
+import { IDEMPOTENT_METHODS, isIdempotent, isReplayable } from './replay.ts';
 import type { RequestInput } from './request-input.ts';
 import { appendQuery, isAbsolute, joinPath, parseAbsolute } from './target.ts';
 import { withTrace } from './trace.ts';
 import { PRIORITY } from './waiter-queue.ts';
 
-/** What the caller is given: the whole answer, its body as JSON, or the body as it arrives. */
-export type ResultKind = 'response' | 'json' | 'stream' | 'events';
-
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 // Method names are case-sensitive, and servers refuse `get`.
 const STANDARD_METHODS = new Map(
-  [...IDEMPOTENT, 'POST', 'PATCH', 'CONNECT'].map((method) => [method.toLowerCase(), method]),
+  [...IDEMPOTENT_METHODS, 'POST', 'PATCH', 'CONNECT'].map((method) => [method.toLowerCase(), method]),
 );
 const SLASH = 47;
 const MOST_PLAIN_SPECS = 32;
@@ -74,7 +72,7 @@ export class RequestResolver {
     this.#headers = {
       response: kind(encoded),
       json: kind({ accept: 'application/json', ...encoded }),
-      stream: kind({ 'accept-encoding': 'identity' }),
+      stream: kind(options.decompress ? { 'accept-encoding': 'identity' } : {}),
       events: kind({
         accept: 'text/event-stream',
         'cache-control': 'no-cache',
@@ -83,8 +81,11 @@ export class RequestResolver {
     };
   }
 
-  /** @throws TypeError when the URL is wrong, or there is no base URL for it. */
-  target(owner: string, url: string | URL, query: HttpQuery | undefined): CallTarget {
+  /**
+   * @throws TypeError when the URL is wrong, or there is no base URL for it.
+   * @throws HttpRejectedError (HOTPATH_HTTP_ORIGINS_FULL)
+   */
+  target(owner: string, method: string, url: string | URL, query: HttpQuery | undefined): CallTarget {
     const base = this.#bases.all[0];
     if (typeof url === 'string' && (url.charCodeAt(0) === SLASH || !isAbsolute(url))) {
       if (base === undefined)
@@ -106,7 +107,7 @@ export class RequestResolver {
     if (origin !== undefined) path = joinPath('', (url as string).slice(prefixEnd));
     else {
       const parsed = parseAbsolute(owner, url);
-      origin = this.#origins.of(parsed);
+      origin = this.#origins.of(parsed, method);
       path = parsed.pathname + parsed.search;
       // Only what is spelt like the origin itself leaves no doubt where the path begins.
       if (prefix === parsed.origin) this.#origins.rememberPrefix(prefix, origin);
@@ -116,19 +117,18 @@ export class RequestResolver {
 
   /** @throws TypeError or RangeError when an option is wrong, naming it. */
   resolve(
-    owner: string,
-    kind: ResultKind,
+    operation: Operation,
     method: HttpMethod,
     given: RequestInput | undefined,
     jsonBody: unknown,
   ): CallSpec {
     if (given !== undefined || jsonBody !== undefined || this.#options.traceContext !== undefined) {
-      return this.#build(owner, kind, method, given, jsonBody);
+      return this.#build(operation, method, given, jsonBody);
     }
-    const plain = this.#plain[kind];
+    const plain = this.#plain[operation.kind];
     let spec = plain.get(method);
     if (spec === undefined) {
-      spec = this.#build(owner, kind, method, undefined, undefined);
+      spec = this.#build(operation, method, undefined, undefined);
       // Methods are few, but what callers pass for one is theirs.
       if (plain.size < MOST_PLAIN_SPECS) plain.set(method, spec);
     }
@@ -136,8 +136,7 @@ export class RequestResolver {
   }
 
   #build(
-    owner: string,
-    kind: ResultKind,
+    { name: owner, kind }: Operation,
     method: HttpMethod,
     given: RequestInput | undefined,
     jsonBody: unknown,
@@ -147,7 +146,6 @@ export class RequestResolver {
     const trace = given?.trace ?? options.traceContext?.();
     let headers = this.#headers[kind].flat;
     let body: WireBody = null;
-    let isIdempotent = IDEMPOTENT.has(method);
     if (given !== undefined || jsonBody !== undefined) {
       const json = jsonBody === undefined ? given?.json : jsonBody;
       if (json !== undefined) body = stringify(owner, json);
@@ -155,20 +153,21 @@ export class RequestResolver {
       const key = given?.idempotencyKey;
       if (given?.headers !== undefined || key !== undefined || json !== undefined) {
         const merged = this.#mergeHeaders(owner, kind, given, json !== undefined);
-        isIdempotent ||= merged.has('idempotency-key');
         headers = flattenHeaders(merged);
       }
-      checkRequest(owner, method, body, given, json);
-    } else checkRequest(owner, method, null, undefined, undefined);
+      if (given?.body !== undefined && json !== undefined) {
+        throw new TypeError(`${owner}: options 'body' and 'json' exclude each other`);
+      }
+    }
+    checkMethod(owner, method, body);
     if (trace !== undefined) headers = withTrace(headers, trace);
     const isStreaming = kind === 'stream' || kind === 'events';
     return {
       method,
       headers,
       body,
-      isReplayable:
-        body === null || typeof body === 'string' || ArrayBuffer.isView(body) || body instanceof Blob,
-      isIdempotent,
+      isReplayable: isReplayable(body),
+      isIdempotent: isIdempotent(method, headers),
       priority: given?.priority ?? PRIORITY.default,
       timeoutMs: given?.timeoutMs ?? options.timeoutMs,
       attemptTimeoutMs: isStreaming
@@ -180,6 +179,7 @@ export class RequestResolver {
       retry: chosen(given?.retry, options.retry, HTTP_RETRY),
       hedge: isStreaming ? undefined : chosen(given?.hedge, options.hedge, HTTP_HEDGE),
       redirect: chosen(given?.redirect, options.redirect, HTTP_REDIRECT),
+      coalesce: given?.coalesce ?? options.coalesce,
       acceptStatus: given?.acceptStatus,
       decode: this.#decode[kind],
       schema: given?.schema,
@@ -211,20 +211,11 @@ export class RequestResolver {
   }
 }
 
-function checkRequest(
-  owner: string,
-  method: string,
-  body: WireBody,
-  given: RequestInput | undefined,
-  json: unknown,
-): void {
+function checkMethod(owner: string, method: string, body: WireBody): void {
   if (!METHOD.test(method)) throw new TypeError(`${owner}: ${JSON.stringify(method)} is not a method`);
   if (method === 'CONNECT') throw new TypeError(`${owner}: CONNECT makes a tunnel, not a request`);
   if (body !== null && (method === 'GET' || method === 'HEAD')) {
     throw new TypeError(`${owner}: a ${method} can't have a body`);
-  }
-  if (given?.body !== undefined && json !== undefined) {
-    throw new TypeError(`${owner}: options 'body' and 'json' exclude each other`);
   }
 }
 

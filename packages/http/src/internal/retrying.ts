@@ -14,8 +14,10 @@ export function retryOrFail(
   isTransient: boolean,
   retryAfterMs: Milliseconds | undefined,
 ): void {
-  const { spec, origin, attempts, method } = call;
-  const { retry, isIdempotent, isReplayable } = spec;
+  // While its answer was looked at its time may have run out.
+  if (call.isSettled) return;
+  const { origin, attempts, method, isIdempotent, isReplayable } = call;
+  const { retry } = call.spec;
   if (!isTransient || retry === undefined || !isIdempotent || !isReplayable || attempts >= retry.attempts) {
     call.fail(error);
     return;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { TraceContext } from '../request.ts';
+import { headerOf } from './headers.ts';
 
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 const ZERO_TRACE = '0'.repeat(32);
@@ -26,7 +27,7 @@ const TRACESTATE = /^[\t\x20-\x7e]+$/;
 /** Headers with those that carry a context on, unless the caller gave them or the context is not valid. */
 export function withTrace(headers: string[], { traceparent: parent, tracestate }: TraceContext): string[] {
   const traceparent = childTraceparent(parent);
-  if (traceparent === undefined || headers.includes('traceparent')) return headers;
+  if (traceparent === undefined || headerOf(headers, 'traceparent') !== undefined) return headers;
   const result = [...headers, 'traceparent', traceparent];
   if (typeof tracestate === 'string' && TRACESTATE.test(tracestate)) result.push('tracestate', tracestate);
   return result;

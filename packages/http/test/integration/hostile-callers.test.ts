@@ -1,10 +1,20 @@
 import { getEventListeners } from 'node:events';
+import type { RequestListener } from 'node:http';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { createHttpClient, type HttpClient } from '../../src/index.ts';
-import { type Echo, echo, failureOf, startHttp, startTcp, until } from '../support/servers.ts';
+import {
+  type Echo,
+  echo,
+  failureOf,
+  startH2c,
+  startHttp,
+  startTcp,
+  type TestServer,
+  until,
+} from '../support/servers.ts';
 
-const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('a wrong argument', () => {
@@ -72,8 +82,9 @@ describe('a wrong argument', () => {
       (it) => it.events({ url: '/', nonsense: 1 } as never).next(),
       (it) => it.events('/', { reconnect: 'yes' } as never).next(),
       (it) => it.gather(['/'], { as: 'text' } as never),
-      (it) => it.gather('/' as never),
-      (it) => it.gatherStream('/' as never).next(),
+      (it) => it.gather(['/'], null as never),
+      (it) => it.gatherStream(['/'], null as never).next(),
+      (it) => it.events({ url: '/', method: 5 } as never, { reconnect: true }).next(),
       (it) => it.close({ drainMs: -5 }),
       (it) => it.close({ drainMs: Number.NaN }),
       (it) => it.close({ drain: 5 } as never),
@@ -87,19 +98,42 @@ describe('a wrong argument', () => {
     expect((await client.get('/')).status).toBe(200);
   });
 
-  it('is refused by name where one URL is gathered, and nothing is sent', async () => {
+  it('is refused by name where something else than a list is gathered, and nothing is sent', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({ baseUrl: server.url });
     const asked = {
-      gather: () => client.gather('/policies' as never),
-      gatherStream: () => client.gatherStream('/policies' as never).next(),
+      gather: (given: unknown) => client.gather(given as never),
+      gatherStream: (given: unknown) => client.gatherStream(given as never).next(),
     };
+    const given = [
+      ['"/policies"', '/policies'],
+      ['undefined', undefined],
+      ['null', null],
+      ['5', 5],
+      ['an object', {}],
+    ];
     for (const [name, ask] of Object.entries(asked)) {
-      const error = await failureOf(ask());
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toBe(`${name}: argument 'requests' must be a list of requests, got a string`);
+      for (const [told, requests] of given) {
+        const error = await failureOf(ask(requests));
+        expect(error).toBeInstanceOf(TypeError);
+        expect(error.message).toBe(`${name}: argument 'requests' must be a list of requests, got ${told}`);
+      }
     }
     expect(server.accepted).toBe(0);
+  });
+
+  it('is refused by name, at once, by whatever makes a batcher', () => {
+    const client = createHttpClient();
+    const given = { toRequest: () => '/', fromResponse: () => [] };
+    for (const [name, options] of [
+      ['options', null],
+      ['toRequest', {}],
+      ['fromResponse', { ...given, fromResponse: 5 }],
+      ['nonsense', { ...given, nonsense: 1 }],
+    ] as const) {
+      expect(() => client.batcher(options as never)).toThrow(TypeError);
+      expect(() => client.batcher(options as never)).toThrow(name);
+    }
   });
 
   it('fails its own item of a gather alone', async () => {
@@ -129,6 +163,78 @@ describe('a wrong argument', () => {
         delete polluted[name];
       }
     }
+  });
+});
+
+describe('what a caller brings', () => {
+  it("is not trusted: a look-up that throws, or gives no addresses, is the origin's connect failure", async () => {
+    await using server = await startHttp(echo);
+    const address = { address: '127.0.0.1', family: 4 };
+    type LookUp = (host: string, callback: (...answer: unknown[]) => void) => void;
+    const bad: LookUp[] = [
+      () => {
+        throw new Error('mine');
+      },
+      (_host, callback) => callback(null, undefined),
+      (_host, callback) => callback(null, 'text'),
+      (_host, callback) => callback(null, [{ address: 'nowhere', family: 4 }]),
+      (_host, callback) => callback(null, [null]),
+    ];
+    for (const resolve of bad) {
+      const client = createHttpClient({ retry: false, dns: { resolve: resolve as never } });
+      const error = await failureOf(client.get(`http://a.test:${server.port}/`));
+      expect(error, String(resolve)).toMatchObject({ code: 'HOTPATH_HTTP_CONNECT_FAILED', phase: 'connect' });
+      // Nor is a place lost for good, which closing would wait for.
+      expect(client.stats()).toMatchObject({ active: 0, connections: { open: 0 } });
+      await client.close();
+    }
+    const loose: LookUp = (_host, callback) => {
+      callback(undefined, [address]);
+      callback(new Error('twice'), []);
+    };
+    await using client = createHttpClient({ dns: { resolve: loose as never } });
+    expect((await client.get(`http://a.test:${server.port}/`)).status).toBe(200);
+  });
+
+  it('and throws is rethrown itself, and ends nothing else: acceptStatus', async () => {
+    await using server = await startHttp(echo);
+    await using h2 = await startH2c((http) => http.on('request', echo as never));
+    for (const { url } of [server, h2]) {
+      await using client = createHttpClient({ baseUrl: url, http2: [h2.url] });
+      const mine = new Error('mine');
+      const acceptStatus = (): boolean => {
+        throw mine;
+      };
+      expect(await failureOf(client.get('/', { acceptStatus }))).toBe(mine);
+      expect(await failureOf(client.stream({ url: '/', acceptStatus }))).toBe(mine);
+      expect((await client.get('/')).status).toBe(200);
+      expect(client.stats().origins[url]).toMatchObject({ failures: 0, inFlight: 0 });
+    }
+  });
+
+  it('is over when it says so itself: nothing is sent after an abort within acceptStatus', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      const packed = request.url === '/packed';
+      response.writeHead(503, packed ? { 'content-encoding': 'gzip' } : {});
+      response.end(packed ? gzipSync('sorry') : 'sorry');
+    });
+    await using client = createHttpClient({ baseUrl: server.url, retry: { baseMs: 1, maxMs: 1 } });
+    for (const path of ['/plain', '/packed']) {
+      requests = 0;
+      const abort = new AbortController();
+      const acceptStatus = (): boolean => {
+        abort.abort(new Error('gone'));
+        return false;
+      };
+      expect((await failureOf(client.get(path, { signal: abort.signal, acceptStatus }))).message).toBe(
+        'gone',
+      );
+      await pause(50);
+      expect(requests).toBe(1);
+    }
+    expect(client.stats().origins[server.url]).toMatchObject({ retries: 0 });
   });
 });
 
@@ -185,46 +291,96 @@ describe('a body that is sent', () => {
     throw new Error('mine');
   }
 
-  it('and fails, fails its request with it as the cause, once, and does not count against the origin', async () => {
-    await using server = await startHttp(echo);
-    await using client = createHttpClient({ baseUrl: server.url });
-    for (const body of [failing(), Readable.from(failing())]) {
-      const error = await failureOf(client.put('/', { body }));
-      expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CONNECTION_LOST', attempt: 1 });
-      expect((error.cause as Error).message).toBe('mine');
-    }
-    expect(client.stats().origins[server.url]).toMatchObject({ failures: 0, breaker: 'closed' });
-    expect(client.stats().active).toBe(0);
-  });
-
-  it('and never ends, ends with the deadline, and its stream is destroyed', async () => {
-    await using server = await startHttp(echo);
-    await using client = createHttpClient({ baseUrl: server.url });
-    const body = new Readable({ read() {} });
-    body.push('x');
-    expect((await failureOf(client.post('/', { body, timeoutMs: 100 }))).code).toBe('HOTPATH_HTTP_TIMEOUT');
-    await until(() => body.destroyed);
-    await until(() => server.sockets.size === 0);
-  });
-
-  it('is given up when the answer comes before its end, and its connection is not used again', async () => {
-    await using server = await startTcp((socket) => socket.once('data', () => socket.write(OK)));
-    await using client = createHttpClient({ baseUrl: server.url, timeoutMs: 1_000 });
-    let ended = false;
-    async function* endless(): AsyncGenerator<Uint8Array> {
-      try {
-        for (;;) {
-          yield Buffer.from('x');
-          await pause(5);
-        }
-      } finally {
-        ended = true;
+  let ended = 0;
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        yield Buffer.from('x');
+        await pause(5);
       }
+    } finally {
+      ended++;
     }
-    expect((await client.post('/', { body: endless() })).status).toBe(200);
-    await until(() => ended);
-    await until(() => client.stats().connections.open === 0);
-    expect((await client.get('/')).status).toBe(200);
+  }
+
+  /** Reads what it is sent, and answers at once where the path says so, else after its end. */
+  const answer: RequestListener = (request, response) => {
+    if (request.url === '/early') response.end('ok');
+    else echo(request, response);
+  };
+  const starts = {
+    'HTTP/1.1': () => startHttp(answer),
+    'HTTP/2': () => startH2c((http) => http.on('request', answer as never)),
+  };
+  for (const [protocol, start] of Object.entries(starts)) {
+    const clientOf = ({ url }: TestServer): HttpClient =>
+      createHttpClient({ baseUrl: url, http2: protocol === 'HTTP/2' ? [url] : false });
+
+    it(`and fails, fails its request with it as the cause, once, and does not count against the origin: ${protocol}`, async () => {
+      await using server = await start();
+      await using client = clientOf(server);
+      for (const body of [failing(), Readable.from(failing())]) {
+        const error = await failureOf(client.put('/', { body }));
+        expect(error).toMatchObject({ code: 'HOTPATH_HTTP_CONNECTION_LOST', attempt: 1 });
+        expect((error.cause as Error).message).toBe('mine');
+      }
+      expect(client.stats().origins[server.url]).toMatchObject({ failures: 0, breaker: 'closed' });
+      expect(client.stats().active).toBe(0);
+    });
+
+    it(`and never ends, ends with the deadline, and its source is let go of: ${protocol}`, async () => {
+      await using server = await start();
+      await using client = clientOf(server);
+      const body = new Readable({ read() {} });
+      body.push('x');
+      ended = 0;
+      for (const one of [body, endless()]) {
+        expect((await failureOf(client.post('/', { body: one, timeoutMs: 100 }))).code).toBe(
+          'HOTPATH_HTTP_TIMEOUT',
+        );
+      }
+      await until(() => body.destroyed && ended === 1);
+      if (protocol === 'HTTP/1.1') await until(() => server.sockets.size === 0);
+    });
+
+    it(`is given up when the answer comes before its end: ${protocol}`, async () => {
+      await using server = await start();
+      await using client = clientOf(server);
+      const body = new Readable({ read() {} });
+      body.push('x');
+      ended = 0;
+      for (const one of [body, endless()])
+        expect((await client.post('/early', { body: one })).status).toBe(200);
+      await until(() => body.destroyed && ended === 1);
+      // A connection that is in the midst of it takes nothing else; a stream of HTTP/2 leaves its own alone.
+      if (protocol === 'HTTP/1.1') await until(() => client.stats().connections.open === 0);
+      expect((await client.get('/')).status).toBe(200);
+      expect(server.accepted).toBe(protocol === 'HTTP/1.1' ? 3 : 1);
+    });
+  }
+
+  it('is let go of where it was never begun: in the queue, aborted, and with a closed client', async () => {
+    await using server = await startTcp(() => {});
+    const client = createHttpClient({ baseUrl: server.url, connections: 1 });
+    const hanging = failureOf(client.get('/'));
+    await until(() => client.stats().origins[server.url]?.inFlight === 1);
+    const cancelled: unknown[] = [];
+    const stream = new ReadableStream({
+      cancel: (reason) => {
+        cancelled.push(reason);
+      },
+    });
+    const queued = new Readable({ read() {} });
+    await failureOf(client.post('/', { body: queued, timeoutMs: 20 }));
+    await failureOf(client.post('/', { body: stream, timeoutMs: 20 }));
+    const aborted = new Readable({ read() {} });
+    await failureOf(client.post('/', { body: aborted, signal: AbortSignal.abort() }));
+    await client.close({ drainMs: 0 });
+    await hanging;
+    const late = new Readable({ read() {} });
+    await failureOf(client.post('/', { body: late }));
+    expect([queued.destroyed, aborted.destroyed, late.destroyed]).toEqual([true, true, true]);
+    expect(cancelled).toHaveLength(1);
   });
 });
 

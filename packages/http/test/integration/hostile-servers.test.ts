@@ -77,6 +77,12 @@ describe('an answer with more than it should have', () => {
     expect(server.accepted).toBe(1);
   });
 
+  it('may tell the length of the body that a 304 leaves out, however large', async () => {
+    await using server = await answering('HTTP/1.1 304 Not Modified\r\ncontent-length: 99999999\r\n\r\n');
+    await using client = createHttpClient({ baseUrl: server.url, ...once });
+    expect((await client.get('/')).status).toBe(304);
+  });
+
   it('may hold headers that are named like what objects inherit', async () => {
     await using server = await answering(
       'HTTP/1.1 200 OK\r\nconstructor: a\r\n__proto__: b\r\ntoString: c\r\ncontent-length: 2\r\n\r\nok',
@@ -120,6 +126,25 @@ describe('an answer that breaks the protocol', () => {
     );
     await using client = createHttpClient({ baseUrl: server.url, ...once });
     expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+  });
+});
+
+describe('an answer in pieces', () => {
+  it('of a byte each is read to its end, and its connection used again', async () => {
+    const text = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}';
+    await using server = await startTcp((socket) => {
+      socket.setNoDelay(true);
+      socket.on('data', () => {
+        let sent = 0;
+        const next = (): void => {
+          if (sent < text.length) socket.write(text[sent++] as string, () => setImmediate(next));
+        };
+        next();
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, ...once });
+    for (let index = 0; index < 2; index++) expect(await client.getJson('/')).toEqual({ a: 1 });
+    expect(server.accepted).toBe(1);
   });
 });
 

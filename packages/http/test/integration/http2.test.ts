@@ -1,4 +1,4 @@
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { startFaultProxy } from '@hotpath/testkit';
 import { describe, expect, it } from 'vitest';
@@ -111,6 +111,66 @@ describe('HTTP/2', () => {
     await Promise.all(Array.from({ length: 60 }, () => client.getJson('/')));
     expect(most).toBeLessThanOrEqual(3);
     expect(server.accepted).toBe(1);
+  });
+
+  it('keeps to fewer streams from then on, when the server comes to allow fewer, and to more', async () => {
+    const sessions: ServerHttp2Session[] = [];
+    const held: ServerHttp2Stream[] = [];
+    await using server = await startH2c((http) => {
+      http.on('session', (session) => sessions.push(session));
+      http.on('stream', (stream) => held.push(stream));
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], connections: 1 });
+    const settle = (maxConcurrentStreams: number): Promise<void> =>
+      new Promise((resolve) => sessions[0]!.settings({ maxConcurrentStreams }, () => resolve()));
+    const stats = () => client.stats().origins[server.url]!;
+    const all = Array.from({ length: 30 }, () => client.getJson('/'));
+    await until(() => held.length === 30);
+    await settle(2);
+    // Two of those that end make no room yet.
+    all.push(client.getJson('/'), client.getJson('/'));
+    for (const stream of held.splice(0, 10)) answer(stream);
+    await until(() => stats().inFlight === 20);
+    expect(stats().queued).toBe(2);
+    for (const stream of held.splice(0)) answer(stream);
+    await until(() => held.length === 2);
+    all.push(...Array.from({ length: 8 }, () => client.getJson('/')));
+    expect(stats()).toMatchObject({ queued: 8, inFlight: 2 });
+    // And what waits is sent as soon as there is room, though nothing has ended.
+    await settle(100);
+    await until(() => held.length === 10);
+    expect(stats()).toMatchObject({ queued: 0, inFlight: 10, connects: 1 });
+    for (const stream of held) answer(stream);
+    expect(await Promise.all(all)).toHaveLength(40);
+  });
+
+  it('waits no longer than the deadline for a server that allows no stream, or no byte', async () => {
+    for (const settings of [{ maxConcurrentStreams: 0 }, { initialWindowSize: 0 }]) {
+      await using server = await startH2c((http) => http.on('stream', () => {}), { settings });
+      await using client = createHttpClient({ baseUrl: server.url, http2: [server.url], retry: false });
+      const body = 'x'.repeat(10_000);
+      const errors = await Promise.all(
+        [1, 2, 3].map(() => failureOf(client.post('/', { body, timeoutMs: 100 }))),
+      );
+      for (const error of errors) expect(error.code).toBe('HOTPATH_HTTP_TIMEOUT');
+      expect(client.stats()).toMatchObject({ active: 0 });
+      await client.close();
+      await until(() => server.sockets.size === 0);
+    }
+  });
+
+  it('gives headers as HTTP/1.1 does, without those of the protocol', async () => {
+    await using server = await startH2c((http) => {
+      http.on('stream', (stream) => {
+        stream.respond({ ':status': 201, 'set-cookie': ['a=b', 'c=d'], 'x-a': 'é' });
+        stream.end();
+      });
+    });
+    await using client = createHttpClient({ baseUrl: server.url, http2: [server.url] });
+    const { status, headers } = await client.get('/');
+    expect(status).toBe(201);
+    expect(Object.keys(headers).sort()).toEqual(['date', 'set-cookie', 'x-a']);
+    expect(headers).toMatchObject({ 'set-cookie': ['a=b', 'c=d'] });
   });
 
   it('sends what a GOAWAY left unprocessed on another connection, also a POST', async () => {

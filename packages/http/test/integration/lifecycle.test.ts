@@ -347,7 +347,7 @@ describe('code of the caller that throws', () => {
       throw broken;
     };
     expect(await failureOf(client.get('/', { acceptStatus }))).toBe(broken);
-    expect((await failureOf(client.stream({ url: '/', acceptStatus }))).cause).toBe(broken);
+    expect(await failureOf(client.stream({ url: '/', acceptStatus }))).toBe(broken);
     expect(await failureOf(client.get('/../x'))).toBeInstanceOf(TypeError);
     const dispatcher = {
       dispatch: () => {
@@ -431,6 +431,22 @@ describe('queueing', () => {
     await hanging;
     await client.get(`${second.url}/`);
     expect(Object.keys(client.stats().origins)).toEqual([base.url, first.url, second.url]);
+  });
+
+  it('forgets no origin for which an exchange of the dispatcher waits', async () => {
+    await using first = await startTcp(() => {});
+    await using second = await startHttp(echo);
+    const client = createHttpClient({ connections: 1, maxOrigins: 2 });
+    const hanging = failureOf(undiciRequest(first.url, { dispatcher: client.dispatcher }));
+    await until(() => client.stats().origins[first.url]?.inFlight === 1);
+    const waiting = failureOf(undiciRequest(second.url, { dispatcher: client.dispatcher }));
+    expect(client.stats().origins[second.url]).toMatchObject({ queued: 1, inFlight: 0 });
+    expect(await failureOf(client.post('http://127.0.0.1:1/'))).toMatchObject({
+      code: 'HOTPATH_HTTP_ORIGINS_FULL',
+      method: 'POST',
+    });
+    await client.close({ drainMs: 0 });
+    await Promise.all([hanging, waiting]);
   });
 
   it('forgets the oldest origin that is not in use, and refuses one more when all are in use', async () => {

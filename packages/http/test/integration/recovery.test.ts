@@ -418,6 +418,28 @@ describe('the rate limit', () => {
     expect(client.stats().origins[server.url]).toMatchObject({ failures: 0, breaker: 'closed' });
   });
 
+  it('lets no more wait for the end of such a pause than may wait for the limit', async () => {
+    await using server = await startHttp((_request, response) => {
+      response.writeHead(429, { 'retry-after': '60' }).end();
+    });
+    const client = createHttpClient({
+      baseUrl: server.url,
+      rateLimit: { limit: 1_000, maxWaiting: 2 },
+      retry: false,
+      timeoutMs: 120_000,
+    });
+    expect((await failureOf(client.get('/'))).status).toBe(429);
+    const waiting = [1, 2].map(() => failureOf(client.get('/')));
+    expect(await failureOf(client.get('/'))).toMatchObject({
+      code: 'HOTPATH_HTTP_RATE_LIMITED',
+      cause: { message: '2 requests wait already' },
+    });
+    await client.close({ drainMs: 0 });
+    expect((await Promise.all(waiting)).map(({ code }) => code)).toEqual(
+      Array(2).fill('HOTPATH_HTTP_CLOSED'),
+    );
+  });
+
   it('lets an aborted waiter go at once', async () => {
     await using server = await startHttp(echo);
     await using client = createHttpClient({ baseUrl: server.url, rateLimit: { limit: 1, perMs: 5_000 } });

@@ -85,6 +85,29 @@ describe('redirects', () => {
     }
   });
 
+  it('take no leave to try again to where the key for that does not go', async () => {
+    let requests = 0;
+    await using target = await startHttp((_request, response) => {
+      requests++;
+      response.writeHead(503).end();
+    });
+    await using server = await redirecting(307, () => `${target.url}/to`);
+    for (const [forwardHeaders, expected] of [
+      [[], 1],
+      [['Idempotency-Key'], 3],
+    ] as const) {
+      requests = 0;
+      await using client = createHttpClient({
+        baseUrl: server.url,
+        redirect: { forwardHeaders },
+        retry: { baseMs: 1 },
+      });
+      const error = await failureOf(client.post('/from', { body: 'x', idempotencyKey: 'k' }));
+      expect(error.status).toBe(503);
+      expect(requests).toBe(expected);
+    }
+  });
+
   it('are checked by the guard at each hop', async () => {
     await using server = await redirecting(302, () => 'http://169.254.169.254/latest/meta-data');
     await using client = createHttpClient({
@@ -238,12 +261,13 @@ describe('size caps and encodings', () => {
       else if (path === '/five') response.setHeader('content-encoding', names(5)).end(packed(5));
       else if (path === '/six') response.setHeader('content-encoding', names(6)).end(packed(6));
       else if (path === '/unknown') response.setHeader('content-encoding', 'rot13').end('x');
+      else if (path === '/inherited') response.setHeader('content-encoding', 'constructor').end('x');
       else response.setHeader('content-encoding', 'gzip').end('no gzip');
     });
     await using client = createHttpClient({ baseUrl: server.url });
     expect((await failureOf(client.get('/bomb'))).code).toBe('HOTPATH_HTTP_TOO_LARGE');
     expect((await client.get('/five')).text()).toBe('x');
-    for (const path of ['/six', '/unknown', '/broken']) {
+    for (const path of ['/six', '/unknown', '/inherited', '/broken']) {
       expect((await failureOf(client.get(path))).code).toBe('HOTPATH_HTTP_BAD_ENCODING');
     }
   });
@@ -266,6 +290,21 @@ describe('size caps and encodings', () => {
     });
     await using client = createHttpClient({ baseUrl: server.url, decompress: false });
     expect((await client.get('/')).bytes).toEqual(gzipSync('packed'));
+    const streamed: Buffer[] = [];
+    for await (const chunk of (await client.stream('/')).body) streamed.push(chunk);
+    expect(Buffer.concat(streamed)).toEqual(gzipSync('packed'));
+  });
+
+  it('are not asked for where the body streams, and refused there', async () => {
+    await using server = await startHttp((request, response) => {
+      expect(request.headers['accept-encoding']).toBe('identity');
+      response
+        .writeHead(200, { 'content-encoding': request.url === '/plain' ? 'Identity' : 'gzip' })
+        .end('x');
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    expect((await failureOf(client.stream('/'))).code).toBe('HOTPATH_HTTP_BAD_ENCODING');
+    for await (const chunk of (await client.stream('/plain')).body) expect(String(chunk)).toBe('x');
   });
 
   it('are not read past the end of a truncated body', async () => {

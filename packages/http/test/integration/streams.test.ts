@@ -90,6 +90,43 @@ describe('server-sent events', () => {
     expect(from).toEqual([undefined, '1', '2', '3']);
   });
 
+  it('connect anew from an id that came without data, and from none whose event was not complete', async () => {
+    const from: (string | undefined)[] = [];
+    await using server = await startHttp((request, response) => {
+      from.push(request.headers['last-event-id'] as string | undefined);
+      if (from.length === 3) {
+        response.writeHead(204).end();
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      const count = from.length;
+      response.end(`retry: 1\nid: ${count}\ndata: x\n\nid: ${count}b\n\nid: incomplete\n`);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const events = await collect(client.events('/', { reconnect: true }));
+    expect(events.map(({ id }) => id)).toEqual(['1', '2']);
+    expect(from).toEqual([undefined, '1b', '2b']);
+  });
+
+  it('are not taken for dead because their reader takes its time', async () => {
+    await using server = await startHttp((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      let sent = 0;
+      const timer = setInterval(() => {
+        response.write(`data: ${++sent}\n\n`);
+        if (sent === 10) response.end();
+      }, 50);
+      response.on('close', () => clearInterval(timer));
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const seen: string[] = [];
+    for await (const { data } of client.events('/', { idleTimeoutMs: 200 })) {
+      seen.push(data);
+      if (seen.length === 1) await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    expect(seen).toHaveLength(10);
+  });
+
   it('send an id back as the server gave it, whatever is in it', async () => {
     const from: (string | undefined)[] = [];
     const ids = ['☃ ü', 'a\u0001b'];

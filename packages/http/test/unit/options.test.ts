@@ -56,6 +56,15 @@ describe('options', () => {
       ['ssrfGuard', { ssrfGuard: true, dispatcher: { dispatch: () => true } }, TypeError],
       ['headers', { headers: new Headers({ a: 'b' }) }, TypeError],
       ['hedge', { hedge: { delayMs: -1 } }, RangeError],
+      // What timers, undici and HTTP/2 could not hold would end the process at the first connection.
+      ['keepAliveMs', { keepAliveMs: Number.POSITIVE_INFINITY }, RangeError],
+      ['keepAliveMs', { keepAliveMs: 2 ** 31 }, RangeError],
+      ['maxHeaderBytes', { maxHeaderBytes: 2 ** 32 }, RangeError],
+      ['maxOrigins', { maxOrigins: 1, baseUrl: ['http://a.test', 'http://b.test'] }, RangeError],
+      ['tls', { tls: { cert: 'garbage', key: 'garbage' } }, TypeError],
+      ['tls', { tls: { ciphers: 'nonsense' } }, TypeError],
+      ['rejectUnauthorised', { tls: { rejectUnauthorised: false } }, TypeError],
+      ['rejectUnauthorized', { tls: { rejectUnauthorized: 'no' } }, TypeError],
       ['conections', { conections: 5 }, TypeError],
       ['connection', { headers: { Connection: 'close' } }, TypeError],
     ];
