@@ -1,5 +1,5 @@
 import { canonicalizeCarefully } from './internal/canonical-walk.ts';
-import { sortedKeys } from './internal/sorted-keys.ts';
+import { assignableOrder } from './internal/key-order.ts';
 
 // Deeper values, and cycles with them, take the walk that needs no call stack.
 const QUICK_DEPTH = 64;
@@ -34,9 +34,6 @@ export function canonicalize(value: unknown): string {
   return text.includes('\\ud') ? canonicalizeCarefully(value) : text;
 }
 
-// A setter or a read-only name of Object.prototype would take what is assigned to a copy that inherits from it.
-const NOTHING = Object.freeze(Object.create(null)) as object;
-
 /** A copy whose keys were added in canonical order, for JSON.stringify to write in that order. */
 function sortedCopy(value: unknown, depth: number): unknown {
   switch (typeof value) {
@@ -51,43 +48,40 @@ function sortedCopy(value: unknown, depth: number): unknown {
       return DECLINED;
   }
   if (value === null) return null;
-  if (depth === QUICK_DEPTH) return DECLINED;
-  if (Array.isArray(value)) {
-    if ((value as { toJSON?: unknown }).toJSON !== undefined) return DECLINED;
-    const length = value.length;
-    const copy: unknown[] = [];
-    for (let index = 0; index < length; index++) {
-      // Inherited: what is pushed would end there.
-      if (index in copy) return DECLINED;
-      const member: unknown = value[index];
-      const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
-      if (item === DECLINED) return DECLINED;
-      copy.push(item);
-    }
-    return copy;
+  if (depth === QUICK_DEPTH || (value as { toJSON?: unknown }).toJSON !== undefined) return DECLINED;
+  return Array.isArray(value) ? copyOfArray(value, depth) : sortedObject(value, depth);
+}
+
+function copyOfArray(array: readonly unknown[], depth: number): unknown {
+  const length = array.length;
+  const copy: unknown[] = [];
+  for (let index = 0; index < length; index++) {
+    // Inherited: what is pushed would end there.
+    if (index in copy) return DECLINED;
+    const member = array[index];
+    // Most members are texts, which need no call.
+    const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
+    if (item === DECLINED) return DECLINED;
+    copy.push(item);
   }
-  const prototype = Object.getPrototypeOf(value);
+  return copy;
+}
+
+// A setter or a read-only name of Object.prototype would take what is assigned to a copy that inherits from it.
+const NOTHING = Object.freeze(Object.create(null)) as object;
+
+function sortedObject(object: object, depth: number): unknown {
+  const prototype = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null) return DECLINED;
+  const keys = assignableOrder(object);
+  if (keys === undefined) return DECLINED;
   const copy: Record<string, unknown> = Object.create(NOTHING);
-  const keys = sortedKeys(value);
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as string;
-    if (isOutOfOrder(key)) return DECLINED;
-    const member = (value as Record<string, unknown>)[key];
-    // Most members are texts, which need no call.
+    const member = (object as Readonly<Record<string, unknown>>)[key];
     const item = typeof member === 'string' ? member : sortedCopy(member, depth + 1);
     if (item === DECLINED) return DECLINED;
     copy[key] = item;
   }
   return copy;
-}
-
-const DIGIT_0 = 48;
-const DIGIT_9 = 57;
-const UNDERSCORE = 95;
-
-/** Whether an object would not keep the key where it was added: integers come first, `__proto__` is none. */
-function isOutOfOrder(key: string): boolean {
-  const first = key.charCodeAt(0);
-  return (first <= DIGIT_9 && first >= DIGIT_0) || (first === UNDERSCORE && key === '__proto__');
 }

@@ -1,6 +1,6 @@
 import { describe } from '@hotpath/core';
 import { CanonicalJsonError } from '../errors.ts';
-import { sortedKeys } from './sorted-keys.ts';
+import { sortKeys } from './sort-keys.ts';
 
 // Characters.
 const LONGEST_PLACE = 400;
@@ -67,7 +67,7 @@ export function canonicalizeCarefully(root: unknown): string {
       frame = { value: object, keys: undefined, count: object.length, next: 0, outer: frame };
     } else {
       if (!isPlain(object)) fail(`is ${kindOf(object)}, which JSON can't carry`);
-      const keys = sortedKeys(object);
+      const keys = sortKeys(Object.keys(object));
       text += '{';
       frame = { value: object, keys, count: keys.length, next: 0, outer: frame };
     }

@@ -202,6 +202,45 @@ describe('canonicalize', () => {
     expect(canonicalize(value)).toBe(obvious(value));
   });
 
+  it('sorts lists of keys that come again, in the same order and in others', () => {
+    const names = ['', 'a', 'b', 'B', 'aa', 'ab', 'é', '\u{1f600}', '\ufb33', '__proto__', '7', '10'];
+    const lists = fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(fc.array(lists, { minLength: 1, maxLength: 30 }), (objects) => {
+        const given = objects.map((keys) =>
+          keys.reduce<Record<string, unknown>>((object, key, value) => {
+            Object.defineProperty(object, key, { value, enumerable: true });
+            return object;
+          }, {}),
+        );
+        expect(canonicalize(given)).toBe(obvious(given));
+        expect(canonicalize(given)).toBe(obvious(given));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('keeps no key names that are long', () => {
+    const script = `
+      const { canonicalize } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)});
+      const name = (index, length) => String.fromCharCode(97 + (index % 26)).repeat(length) + index;
+      const held = () => {
+        // The engine itself lets go of hidden classes only after a few.
+        for (let times = 0; times < 8; times++) gc();
+        return process.memoryUsage().heapUsed;
+      };
+      const before = held();
+      for (let index = 0; index < 500; index++) {
+        const length = 100_000 + index;
+        canonicalize({ ['b' + name(index, length)]: 1, ['a' + name(index, length)]: 2 });
+      }
+      process.stdout.write(String(held() - before));`;
+    const bytes = execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+    });
+    expect(Number(bytes)).toBeLessThan(2_000_000);
+  });
+
   it('writes a shared reference each time', () => {
     const shared = { b: [1], a: {} };
     expect(canonicalize([shared, { shared }])).toBe('[{"a":{},"b":[1]},{"shared":{"a":{},"b":[1]}}]');
@@ -225,6 +264,13 @@ describe('canonicalize', () => {
     for (let level = 0; level < 100; level++) deep = [deep];
     expect(canonicalize([given])).toBe('[{"a":2,"b":1}]');
     expect(canonicalize(deep)).toBe(`${'['.repeat(100)}{"a":2,"b":1}${']'.repeat(100)}`);
+  });
+
+  it('calls a toJSON that is not enumerable, whatever stands beside it', () => {
+    const given = Object.defineProperty({ a: 1 }, 'toJSON', { value: () => ({ c: 1, b: 2 }) });
+    expect(canonicalize(given)).toBe('{"b":2,"c":1}');
+    expect(canonicalize({ x: [given] })).toBe('{"x":[{"b":2,"c":1}]}');
+    expect(canonicalize({ 1: given })).toBe('{"1":{"b":2,"c":1}}');
   });
 
   it('writes names that a frozen Object.prototype has', () => {

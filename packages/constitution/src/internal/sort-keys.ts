@@ -1,9 +1,8 @@
 // Insertion sort wins on the handful of keys that most objects have.
 const FEW = 24;
 
-/** An object's own enumerable string keys, by UTF-16 code units (as RFC 8785 §3.2.3 demands). */
-export function sortedKeys(object: object): string[] {
-  const keys = Object.keys(object);
+/** Sorts keys in place, by UTF-16 code units (as RFC 8785 §3.2.3 demands). */
+export function sortKeys(keys: string[]): string[] {
   const count = keys.length;
   if (count > FEW) return keys.sort();
   for (let index = 1; index < count; index++) {
