@@ -205,8 +205,8 @@ export class RedisTier implements SharedTier {
       this.#counters.fills++;
       return (await shard.run(link, scripts.fill, keys, [lease, hardMs(write), sealed])) === 1;
     } catch {
-      // Unknown: what is kept in memory is still under its proof.
-      this.#leases.lose(shard, write.sharedKey, lease);
+      // Refused, or unknown: what is kept in memory is still under its proof.
+      this.#leases.end(shard, write.sharedKey, lease);
       return true;
     }
   }

@@ -82,9 +82,9 @@ export class Subscription {
         if (shard.publish === 'SPUBLISH') await this.connection.ssubscribe(shard.channel);
         else await this.connection.subscribe(shard.channel);
       }
-      // Both connections must lead to the same server, or the proof is one about another.
-      if (session !== this.#session || this.#options.runId() !== runId) return;
+      if (session !== this.#session) return;
       await Promise.all(shards.map((shard) => shard.sync(this.#link)));
+      // Both connections must lead to the same server, or the proof is one about another.
       if (session !== this.#session || this.#options.runId() !== runId) return;
       const proof = new Proof(0);
       if (!(await this.#prove(proof, session))) return;

@@ -1,5 +1,6 @@
 import { type RedisServer, startRedis } from '@hotpath/testkit';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Cache } from '../../src/index.ts';
 import { Caches, sleep } from '../fixtures/caches.ts';
 import { until } from '../fixtures/fleet.ts';
 import { ForgetfulPath } from '../fixtures/forgetful-path.ts';
@@ -146,4 +147,47 @@ test('a process whose subscriber is cut off again and again serves no old value 
     });
   }
   expect(worstMs).toBeLessThan(300 + 50);
+});
+
+/** Reads until `forMs` after the value was changed, and tells for how long the old one was still read. */
+async function stalenessMs(cache: Cache, other: Cache, forMs: number): Promise<number> {
+  await other.set('a', 'old');
+  await until(async () => (await cache.get('a')) === 'old');
+  expect(await other.set('a', 'new')).toEqual({ confirmed: true });
+  const sinceMs = performance.now();
+  let lastOldMs = sinceMs;
+  await until(async () => {
+    const askedMs = performance.now();
+    if ((await cache.get('a')) === 'old') lastOldMs = askedMs;
+    return askedMs - sinceMs > forMs;
+  });
+  return lastOldMs - sinceMs;
+}
+
+test('a subscriber that another server than the one asked has proves nothing, and follows it', async () => {
+  await using moved = await startRedis();
+  const there = new Caches({ port: moved.port });
+  try {
+    const [cache, other] = [await far.openUp({ maxStalenessMs: 300 }), await there.openUp()];
+    const isHeard = async (): Promise<boolean> => {
+      await cache.get('a');
+      return cache.stats().l1.hits > 0;
+    };
+    await cache.set('a', 'elsewhere');
+    await until(isHeard);
+    // As with a name that leads to another server now, where the subscriber has noticed nothing.
+    path.target = moved.port;
+    path.cut('hotpath-cache-commands');
+    await until(() => cache.state === 'degraded');
+    await until(() => cache.state === 'up');
+    expect(await stalenessMs(cache, other, 700)).toBeLessThan(300 + 50);
+    // And where it comes back to the former one.
+    path.target = server.port;
+    path.cut(SUBSCRIBER);
+    await until(() => path.named(SUBSCRIBER) === 1);
+    expect(await stalenessMs(cache, other, 700)).toBeLessThan(300 + 50);
+    path.target = moved.port;
+  } finally {
+    await there.close();
+  }
 });

@@ -175,3 +175,23 @@ test('who joins a refresh waits for a frozen Redis no longer than for a read', a
     server.thaw();
   }
 });
+
+test('a load whose value Redis refuses leaves the lease to the next at once', async () => {
+  const [a, b] = [await near.openUp(), await near.openUp()];
+  const redis = near.client();
+  const loaded = Promise.withResolvers<string>();
+  const loading = a.getOrSet('a', () => loaded.promise);
+  await until(() => a.stats().loadsInFlight === 1);
+  const waiting = b.getOrSet('a', async () => 'b');
+  await until(() => b.stats().leaseWaits === 1);
+  await redis.config('SET', 'maxmemory', '1');
+  try {
+    const startedMs = performance.now();
+    loaded.resolve('a');
+    expect(await Promise.all([loading, waiting])).toEqual(['a', 'b']);
+    expect(performance.now() - startedMs).toBeLessThan(400);
+    expect(a.state).toBe('up');
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+  }
+});

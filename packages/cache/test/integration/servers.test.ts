@@ -73,6 +73,29 @@ test('when Redis has evicted the state, or all of it, nothing old is served', as
   }
 });
 
+test('when what Redis knows of invalidations goes back, they are repeated before anything is read', async () => {
+  const redis = caches.client();
+  const cache = await caches.openUp({ l1: { maxEntries: 0 } });
+  await cache.setMany(
+    [
+      ['a', 'old'],
+      ['b', 'old'],
+    ],
+    { tags: ['tag'] },
+  );
+  await cache.set('c', 'kept');
+  const names = ['{tested}!state', '{tested}!marks', '{tested}k:sa', '{tested}k:sb'];
+  const before = await Promise.all(names.map((name) => redis.dumpBuffer(name)));
+  expect(await cache.delete('a')).toEqual({ confirmed: true });
+  expect(await cache.invalidateTags('tag')).toEqual({ confirmed: true });
+  // As on a replica that lagged behind, under the same name.
+  for (const [index, name] of names.entries())
+    await redis.restore(name, 0, before[index] as Buffer, 'REPLACE');
+  expect(await cache.getMany(['a', 'b'])).toEqual([undefined, undefined]);
+  await until(() => cache.state === 'up');
+  expect(await (await caches.openUp()).getMany(['a', 'b', 'c'])).toEqual([undefined, undefined, 'kept']);
+});
+
 test('the same namespace in two databases of one server is two caches', async () => {
   const [zero, one] = [await caches.openUp(), await caches.openUp({}, { db: 1 })];
   const states: unknown[] = [];
@@ -223,11 +246,38 @@ describe('a user who may not do all that the cache needs', () => {
     // It has been tried again, and again in vain.
     await sleep(300);
     expect(cache.state).toBe('degraded');
-    expect(cache.stats().queuedInvalidations).toBe(1);
+    await until(() => cache.stats().queuedInvalidations === 1);
     await caches.client().call('ACL', 'SETUSER', 'keeping', '+unlink');
     await until(() => cache.state === 'up');
     await until(async () => (await other.get('a')) === undefined);
     expect(await (await caches.openUp()).get('a')).toBeUndefined();
+  });
+
+  test('and is refused a change while those before it are repeated does not use Redis before it is done', async () => {
+    const keys = ['~{tested}!*', '~{tested}k:sgood*'];
+    await caches.client().call('ACL', 'SETUSER', 'picky', 'on', '>secret', '+@all', '&*', ...keys);
+    await using proxy = await startFaultProxy({ port: server.port });
+    await proxy.setFault({ kind: 'refuse' });
+    const user = { port: proxy.port, username: 'picky', password: 'secret' };
+    const [other, cache] = [await caches.openUp(), caches.open({}, user)];
+    await other.setMany([
+      ['good 0', 1],
+      ['bad', 'old'],
+    ]);
+    await cache.delete(...Array.from({ length: 5_000 }, (_, index) => `good ${index}`));
+    await proxy.setFault({ kind: 'delay', delayMs: 10 });
+    // The first of them are repeated, the others are not yet.
+    await until(async () => (await caches.client().exists('{tested}k:sgood 0')) === 0);
+    expect(cache.state).toBe('degraded');
+    expect(await cache.delete('bad')).toEqual({ confirmed: false });
+    const endMs = performance.now() + 600;
+    while (performance.now() < endMs) {
+      expect(cache.state).toBe('degraded');
+      await sleep(1);
+    }
+    await caches.client().call('ACL', 'SETUSER', 'picky', '~*');
+    await until(() => cache.state === 'up');
+    expect(await (await caches.openUp()).get('bad')).toBeUndefined();
   });
 
   test('and may not subscribe shares values, keeps none longer than the bound, and sees no error', async () => {
