@@ -1,10 +1,14 @@
 import { type Milliseconds, optionReader } from '@hotpath/core';
 
-/** When a second try starts beside a slow first. Only for idempotent requests whose body can be sent again. */
+/**
+ * When a second try starts beside a slow first.
+ *
+ * Only for idempotent requests whose body can be sent again, where a place is free, and within the rate limit.
+ */
 export interface HttpHedgeOptions {
-  /** Milliseconds after which; `'p95'` (default): what 95 % of the origin's requests take. */
+  /** Milliseconds after which, from 0; `'p95'` (default): what 95 % of the origin's requests take, once 100 were seen. */
   readonly delayMs?: Milliseconds | 'p95' | undefined;
-  /** Second tries as a share of requests, at most, for each origin. Default 0.1. */
+  /** Second tries as a share (0 to 1) of an origin's requests, at most, besides a first one. Default 0.1. */
   readonly maxRatio?: number | undefined;
 }
 

@@ -28,10 +28,10 @@ import { type HttpClientStats, statsOf } from './stats.ts';
 
 const REQUEST: Operation = { name: 'request', kind: 'response', method: 'GET' };
 
-/** Sends a request and gives the whole answer. */
+/** Sends a request with the method of its name and gives the whole answer. */
 export type Send = (url: string | URL, options?: HttpRequestOptions) => Promise<HttpResponse>;
 
-/** Reads a body as JSON and gives what the schema makes of it; `undefined` when it is empty. */
+/** Sends a request and gives its answer's body as JSON, or what the schema makes of that; `undefined` when it is empty. */
 export type GetJson = <T = unknown, Schema extends StandardSchemaV1 | undefined = undefined>(
   url: string | URL,
   options?: HttpJsonOptions<Schema>,
@@ -46,15 +46,16 @@ export type SendJson = <T = unknown, Schema extends StandardSchemaV1 | undefined
 
 /** What {@link HttpClient.close} takes. */
 export interface HttpCloseOptions {
-  /** Milliseconds for requests under way to end by themselves. Default 5,000. */
+  /** Milliseconds for requests under way to end by themselves; 0: none. Default 5,000. */
   readonly drainMs?: Milliseconds | undefined;
 }
 
 /**
  * A pooled HTTP client.
  *
- * Every method that sends rejects, and never throws, with the errors of this package, with the
- * signal's reason, untouched, or with a TypeError or RangeError when an argument is wrong:
+ * Every method that sends rejects, and never throws, with the errors of this package, with the signal's reason
+ * or what the caller's own code has thrown, untouched, or with a TypeError or RangeError when an argument is
+ * wrong. Those that give a generator do so when its first value is asked for, and nothing is sent before.
  *
  * - HttpTimeoutError (HOTPATH_HTTP_TIMEOUT, …_ATTEMPT_TIMEOUT, …_CONNECT_TIMEOUT)
  * - HttpRejectedError (HOTPATH_HTTP_QUEUE_FULL, …_RATE_LIMITED, …_ORIGINS_FULL, …_ADDRESS_REFUSED): nothing was sent
@@ -64,27 +65,43 @@ export interface HttpCloseOptions {
  * - HttpAbortedError (HOTPATH_HTTP_CLOSED)
  */
 export interface HttpClient extends AsyncDisposable {
-  /** Sends a request and gives the whole answer. */
+  /** Sends a request and gives the whole answer; a bare URL is a GET. */
   request(request: HttpRequest | string): Promise<HttpResponse>;
+  /** Sends a GET and gives the whole answer. */
   readonly get: Send;
+  /** Sends a HEAD and gives the answer, whose body is empty. */
   readonly head: Send;
+  /** Sends a POST, with `body` or `json` of the options, and gives the whole answer. */
   readonly post: Send;
+  /** Sends a PUT as `post` does. */
   readonly put: Send;
+  /** Sends a PATCH as `post` does. */
   readonly patch: Send;
+  /** Sends a DELETE and gives the whole answer. */
   readonly delete: Send;
+  /** Sends a GET and gives the body as JSON. */
   readonly getJson: GetJson;
+  /** Sends a DELETE and gives the body as JSON. */
   readonly deleteJson: GetJson;
+  /** Sends a value as JSON with a POST and gives the body as JSON. */
   readonly postJson: SendJson;
+  /** Sends a value as JSON with a PUT and gives the body as JSON. */
   readonly putJson: SendJson;
+  /** Sends a value as JSON with a PATCH and gives the body as JSON. */
   readonly patchJson: SendJson;
   /**
    * Sends many requests, a bounded number at a time, and resolves with the results in input order.
    *
-   * As core's `gather`, which see for modes and options. `concurrency` defaults to the client's
-   * connections; then an origin that makes no progress does not hold up the others' items.
+   * As core's `gather`, which see for modes and options. Failures are results, unless `mode` says otherwise.
+   * `concurrency` defaults to the client's connections; then an origin that makes no progress for 250 ms does
+   * not hold up the others' items.
    *
    * @example
    * const results = await client.gather<Policy>(ids.map((id) => `/policies/${id}`), { as: 'json' });
+   * for (const result of results) use(result.status === 'ok' ? result.value : result.error);
+   *
+   * @throws GatherError (HOTPATH_GATHER_FAILED) in mode `failFast` when a request fails, (HOTPATH_GATHER_NONE) in mode
+   * `any` when none succeeds.
    */
   gather<T = unknown, Mode extends GatherMode = 'settled'>(
     requests: GatherItems<HttpRequest | string>,
@@ -94,7 +111,12 @@ export interface HttpClient extends AsyncDisposable {
     requests: GatherItems<HttpRequest | string>,
     options?: HttpGatherOptions<Mode, 'response'>,
   ): Promise<HttpGatherOutcome<Mode, HttpResponse>>;
-  /** As `gather`, but yields each result as it comes, and takes new items only as fast as results are read. */
+  /**
+   * As `gather`, but yields each result as it comes, and takes new items only as fast as results are read.
+   *
+   * @example
+   * for await (const { index, status } of client.gatherStream(ids.map((id) => `/policies/${id}`))) use(index, status);
+   */
   gatherStream<T = unknown>(
     requests: GatherItems<HttpRequest | string>,
     options: HttpGatherStreamOptions<'json'> & { readonly as: 'json' },
@@ -103,21 +125,57 @@ export interface HttpClient extends AsyncDisposable {
     requests: GatherItems<HttpRequest | string>,
     options?: HttpGatherStreamOptions<'response'>,
   ): AsyncGenerator<HttpGatherResult, void, void>;
-  /** Makes a batcher: many callers' single look-ups become one request. The caller closes it. */
+  /**
+   * Makes a batcher: many callers' single look-ups become one request. The caller closes it.
+   *
+   * As core's `batcher`, which see for the other options: at most 10 items or 5 ms, at once when idle.
+   *
+   * @example
+   * const policies = client.batcher({
+   *   toRequest: (batch: readonly number[]) => ({ url: '/policies', query: { id: batch } }),
+   *   fromResponse: (body) => body as Policy[],
+   * });
+   * use(await policies.load(7));
+   * await policies.close();
+   *
+   * @throws TypeError or RangeError naming the option that is wrong.
+   */
   batcher<Item, Value>(options: HttpBatcherOptions<Item, Value>): Batcher<Item, Value>;
   /**
    * Reads server-sent events. The deadline covers the way to the head of the answer, not the stream.
    *
+   * To leave the loop ends the request, and costs its connection. A 204 ends the stream.
+   *
    * @example
-   * for await (const { event, data } of client.events('/changes', { reconnect: true })) handle(event, data);
+   * for await (const { event, data } of client.events('/changes', { reconnect: true })) use(event, data);
    */
   events(request: HttpRequest | string, options?: HttpEventsOptions): AsyncGenerator<ServerEvent, void, void>;
-  /** Sends a request and gives the body as it arrives, under back-pressure. The deadline covers the body too. */
+  /**
+   * Sends a request and gives the body as it arrives, under back-pressure. The deadline covers the body too.
+   *
+   * What is read of it fails as requests do. A body that nobody reads holds its connection until then.
+   *
+   * @example
+   * const { body } = await client.stream({ url: '/export', timeoutMs: 600_000 });
+   * for await (const chunk of body) use(chunk);
+   */
   stream(request: HttpRequest | string): Promise<HttpStream>;
-  /** The client's connections as an undici dispatcher; without retry, breaker, deadline and caps. */
+  /**
+   * The client's connections as an undici dispatcher; without retry, breaker, deadline and caps. The client closes it.
+   *
+   * @example
+   * const { fetch } = await import('undici'); // that of Node.js is of another version
+   * const response = await fetch('https://api.example.com/v1/policies/7', { dispatcher: client.dispatcher });
+   * use(await response.json());
+   */
   readonly dispatcher: Dispatcher;
+  /** What is going on, and counters for each origin; a snapshot, at the cost of a walk over the origins. */
   stats(): HttpClientStats;
-  /** Takes no more requests, lets those under way end, then gives them up, and closes every connection. */
+  /**
+   * Takes no more requests, lets those under way end, then gives them up, and closes every connection.
+   *
+   * Resolves when no socket is open any more. What was begun first counts when it is called again.
+   */
   close(options?: HttpCloseOptions): Promise<void>;
 }
 
@@ -128,7 +186,8 @@ export interface HttpClient extends AsyncDisposable {
  *
  * @example
  * const client = createHttpClient({ baseUrl: 'https://api.example.com/v1', timeoutMs: 2_000 });
- * const policy = await client.getJson('/policies/7');
+ * use(await client.getJson<Policy>('/policies/7'));
+ * await client.close();
  *
  * @throws TypeError or RangeError naming the option that is wrong.
  */

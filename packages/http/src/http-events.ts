@@ -19,13 +19,16 @@ const LONGEST_RECONNECT_MS = 300_000;
 export interface HttpEventsOptions {
   /** Connects anew, with `Last-Event-ID`, when the stream ends or breaks. Only for GET. Default `false`. */
   readonly reconnect?: boolean | undefined;
-  /** How often in a row without an event in between, before the last error is thrown. Default 10. */
+  /** How often in a row without an event in between, from 0, before it ends, or throws the last error. Default 10. */
   readonly maxReconnects?: number | undefined;
-  /** Milliseconds between connections, unless the server says otherwise. Default 1,000. */
+  /** Milliseconds between connections, from 0, unless the server says otherwise; for 300,000 at most. Default 1,000. */
   readonly reconnectMs?: Milliseconds | undefined;
-  /** Milliseconds without a byte (comments count) after which the connection is taken for dead. Default: none. */
+  /**
+   * Milliseconds, from 1, without a byte (comments count) while the reader waits, after which the connection is
+   * taken for dead. Default: none.
+   */
   readonly idleTimeoutMs?: Milliseconds | undefined;
-  /** The largest event to accept, in bytes. Default 1 MiB. */
+  /** The largest event to accept, in bytes from 1; a character beyond ASCII counts as one. Default 1 MiB. */
   readonly maxEventBytes?: number | undefined;
 }
 

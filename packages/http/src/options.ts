@@ -28,7 +28,7 @@ import type { TraceContext } from './request.ts';
 import { type HttpRetryOptions, type ResolvedHttpRetryOptions, resolveHttpRetryOptions } from './retry.ts';
 import { type SsrfGuardOptions, ssrfVet, type Vet } from './ssrf-guard.ts';
 
-/** TLS options, as `tls.connect` takes them. */
+/** TLS options, as `tls.connect` takes them; what the platform refuses is refused when the client is made. */
 export type HttpTlsOptions = Pick<
   ConnectionOptions,
   | 'ca'
@@ -45,9 +45,9 @@ export type HttpTlsOptions = Pick<
 
 /** How hosts are resolved. */
 export interface HttpDnsOptions {
-  /** Milliseconds for which addresses are kept. Default 10,000. */
+  /** Milliseconds for which addresses are kept; 0: for no second connection. Default 10,000. */
   readonly ttlMs?: Milliseconds | undefined;
-  /** How many hosts are kept. Default 1,000. */
+  /** How many hosts are kept, from 1; the oldest goes first. Default 1,000. */
   readonly maxHosts?: number | undefined;
   /** Finds a host's addresses. Default: the system's resolver. */
   readonly resolve?: ResolveHost | undefined;
@@ -66,43 +66,47 @@ export type HttpRateLimitOptions = Pick<RateLimiterOptions, 'limit' | 'perMs' | 
 export interface HttpClientOptions {
   /** What relative URLs are relative to. Several: requests are spread over them. */
   readonly baseUrl?: string | URL | readonly (string | URL)[] | undefined;
-  /** How many connections there may be in all. Default 100. */
+  /** How many connections there may be in all, from 1. Default 100. */
   readonly connections?: number | undefined;
-  /** How many of them to one origin. Default: all. */
+  /** How many of them to one origin, from 1. Default: all. */
   readonly connectionsPerOrigin?: number | undefined;
-  /** How many idle connections are kept; more than that for no longer than 100 ms. Default 20. */
+  /** How many idle connections are kept, from 0; more than that for no longer than 100 ms. Default 20. */
   readonly keepAliveConnections?: number | undefined;
-  /** Milliseconds for which an idle connection is kept, at most. Default 5,000. */
+  /** Milliseconds for which an idle connection is kept, at most; from 1 to 2,147,483,647. Default 5,000. */
   readonly keepAliveMs?: Milliseconds | undefined;
-  /** Milliseconds after which a connection takes no more requests. Default 300,000. */
+  /** Milliseconds after which a connection takes no more requests, from 1. Default 300,000. */
   readonly maxConnectionAgeMs?: Milliseconds | undefined;
-  /** Milliseconds for resolving, connecting and TLS. Default 5,000. */
+  /** Milliseconds for resolving, connecting, TLS and the settings of HTTP/2, from 1. Default 5,000. */
   readonly connectTimeoutMs?: Milliseconds | undefined;
-  /** Milliseconds for a whole request; `Infinity` for no end. Default 30,000. */
+  /** Milliseconds for a whole request, from 1; `Infinity` for no end. Default 30,000. */
   readonly timeoutMs?: Milliseconds | undefined;
-  /** Milliseconds for one try of a request. Default: no end of its own. */
+  /** Milliseconds for one try of a request, from 1; not for bodies that stream. Default: no end of its own. */
   readonly attemptTimeoutMs?: Milliseconds | undefined;
-  /** How many requests may wait for a connection, for each origin. Default 10,000. */
+  /** How many requests may wait for each origin, from 0, besides those that a connection is being made for. Default 10,000. */
   readonly maxQueued?: number | undefined;
-  /** How many origins are remembered. Default 1,000. */
+  /** How many origins are remembered, from 1; for a new one the oldest that is not in use is forgotten. Default 1,000. */
   readonly maxOrigins?: number | undefined;
-  /** The largest body to accept, in bytes, also after decompression. Default 10 MiB. */
+  /** The largest body to accept, in bytes from 0, also after decompression. Default 10 MiB. */
   readonly maxResponseBytes?: number | undefined;
-  /** The largest head of an answer, in bytes. Default 16 KiB. */
+  /** The largest head of an answer, in bytes from 1 to 2,147,483,647. Default 16 KiB. */
   readonly maxHeaderBytes?: number | undefined;
-  /** Sent with every request. */
+  /** Sent with every request, but for those of `dispatcher`; where a redirect leads elsewhere, only by its leave. */
   readonly headers?: HeaderInput | undefined;
-  /** Stamps every request with the hash of the governing document, as `X-Constitutional-Hash`. */
+  /** Adds the hash of the governing document to `headers`, as `X-Constitutional-Hash`; no request may change it. */
   readonly governance?: { readonly hash: string } | undefined;
-  /** `false`: one try each. */
+  /** How failed requests are tried again; `false`: not at all. Default: as {@link HttpRetryOptions} has it. */
   readonly retry?: false | HttpRetryOptions | undefined;
-  /** The circuit of each origin; `false`: none. It counts connection errors, timeouts and 5xx. */
+  /** The circuit of each origin; `false`: none. It counts connection errors, timeouts and 5xx. Default: that of @hotpath/resilience. */
   readonly breaker?: false | HttpBreakerOptions | undefined;
   /** How many requests may go to each origin; what is above waits as long as its deadline allows. Default: no limit. */
   readonly rateLimit?: false | HttpRateLimitOptions | undefined;
-  /** Follows redirects. Default `false`: they are answers like others. */
+  /** Follows redirects; `true`: as {@link HttpRedirectOptions} has it. Default `false`: they are answers like others. */
   readonly redirect?: boolean | HttpRedirectOptions | undefined;
-  /** Asks for compressed bodies and undoes what the server did. Default `true`. */
+  /**
+   * Asks for compressed bodies, but for those that stream, and undoes what the server did. Default `true`.
+   *
+   * With `false` nothing is asked for, and bodies are given as they come.
+   */
   readonly decompress?: boolean | undefined;
   /** Refuses every address that is not public. For clients whose URLs come from outside. Default `false`. */
   readonly ssrfGuard?: boolean | SsrfGuardOptions | undefined;
@@ -116,15 +120,17 @@ export interface HttpClientOptions {
   readonly http2?: boolean | readonly (string | URL)[] | undefined;
   /** Whether identical GETs in flight share one exchange. Default `false`. */
   readonly coalesce?: boolean | undefined;
-  /** Starts a second try beside a slow first. Default `false`. */
+  /** Starts a second try beside a slow first; `true`: as {@link HttpHedgeOptions} has it. Default `false`. */
   readonly hedge?: boolean | HttpHedgeOptions | undefined;
   /** For TLS: certificate authorities, client certificate, `rejectUnauthorized`. For this client only. */
   readonly tls?: HttpTlsOptions | undefined;
   /** The trace that a request belongs to; called once a request that names none itself. */
   readonly traceContext?: (() => TraceContext | undefined) | undefined;
-  /** An undici dispatcher to send through in place of connections of our own: a MockAgent, a proxy agent. */
+  /** An undici dispatcher to send through in place of connections of our own: a MockAgent, a proxy agent. The caller closes it. */
   readonly dispatcher?: Dispatcher | undefined;
+  /** Where time comes from. Default: the system's. */
   readonly clock?: Clock | undefined;
+  /** Where chance comes from: for back-off, and to pick a base URL. Default: the system's. */
   readonly random?: RandomSource | undefined;
 }
 

@@ -2,9 +2,9 @@ import { optionReader } from '@hotpath/core';
 
 /** How redirects are followed. */
 export interface HttpRedirectOptions {
-  /** How many in a row. Default 5. */
+  /** How many in a row, from 1 to 100. Default 5. */
   readonly max?: number | undefined;
-  /** Headers that may go to another origin, besides `accept`, `accept-language`, `content-type` and the trace's. */
+  /** Headers that may go to another origin, besides `accept…` (itself, encoding, language), `content-type` and the trace's. */
   readonly forwardHeaders?: readonly string[] | undefined;
 }
 

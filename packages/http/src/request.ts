@@ -9,8 +9,11 @@ export type { HeaderInput } from './internal/headers.ts';
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | (string & {});
 
 /**
- * A body to send. Streams and iterables can be sent only once, so such a request is never tried again; a file
- * can be, as the Blob of `await openAsBlob(path)` of `node:fs`.
+ * A body to send.
+ *
+ * Streams and iterables can be sent only once, so such a request is never tried again; a file can be, as the
+ * Blob of `await openAsBlob(path)` of `node:fs`. A stream is the request's from then on: what is not sent to
+ * its end is destroyed. Bytes must stay as they are until the request is over.
  */
 export type HttpBody = string | Buffer | Uint8Array | Blob | Readable | AsyncIterable<Uint8Array>;
 
@@ -31,13 +34,15 @@ export interface HttpRequestOptions {
   readonly headers?: HeaderInput | undefined;
   /** Added to the URL's own query. */
   readonly query?: HttpQuery | undefined;
+  /** Not for GET and HEAD. */
   readonly body?: HttpBody | undefined;
   /** A value to send as JSON, in place of `body`; sets `content-type` unless the headers do. */
   readonly json?: unknown;
-  /** Milliseconds for all of it: queue, connecting, every try, the pauses between them, and the body. Default: the client's. */
+  /** Milliseconds, from 1, for all of it: queue, connecting, every try, the pauses between them, and the body. Default: the client's. */
   readonly timeoutMs?: Milliseconds | undefined;
-  /** Milliseconds for one try, from its sending. Default: the client's. */
+  /** Milliseconds for one try, from its sending; at least 1; not for `stream` and `events`. Default: the client's. */
   readonly attemptTimeoutMs?: Milliseconds | undefined;
+  /** Gives the request up; its reason is what the request rejects with. */
   readonly signal?: AbortSignal | undefined;
   /** 0 to 9; where requests wait, the higher goes first. Default 5. */
   readonly priority?: number | undefined;
@@ -45,17 +50,20 @@ export interface HttpRequestOptions {
   readonly idempotencyKey?: string | undefined;
   /** `false`: one try only; `true`: also where the client has retries off, with their defaults. Default: the client's. */
   readonly retry?: boolean | undefined;
-  /** Which statuses are no failure. Default: those below 400. */
+  /** Which statuses are no failure; what it throws the request rejects with. Default: those below 400. */
   readonly acceptStatus?: ((status: number) => boolean) | undefined;
-  /** Whether identical GETs in flight share one exchange. Default: the client's. */
+  /** Whether identical GETs in flight share one exchange; not for `stream`, `events` and with `acceptStatus`. Default: the client's. */
   readonly coalesce?: boolean | undefined;
-  /** Whether a second try may start beside a slow first; where the client has it off, with the defaults. Default: the client's. */
+  /**
+   * Whether a second try may start beside a slow first; where the client has it off, with the defaults. Not for
+   * `stream` and `events`. Default: the client's.
+   */
   readonly hedge?: boolean | undefined;
   /** Whether redirects are followed; where the client has it off, with the defaults. Default: the client's. */
   readonly redirect?: boolean | undefined;
-  /** Default: the client's `traceContext()`. */
+  /** The trace that it belongs to: a child of that is sent, unless the headers name one. Default: the client's `traceContext()`. */
   readonly trace?: TraceContext | undefined;
-  /** The largest body to accept, in bytes, also after decompression. Default: the client's; none for `stream` and `events`. */
+  /** The largest body to accept, in bytes from 0, also after decompression. Default: the client's; none for `stream` and `events`. */
   readonly maxResponseBytes?: number | undefined;
 }
 

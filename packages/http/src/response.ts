@@ -1,4 +1,8 @@
-/** Response headers: names in lower case; a header that came several times is an array. */
+/**
+ * Response headers: names in lower case; a header that came several times is an array.
+ *
+ * Over HTTP/2 that is so for `set-cookie`; of others the values are joined by commas, or the first one counts.
+ */
 export type HttpResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** A whole answer: its body has been read, and was decompressed where it had to be. */
@@ -7,7 +11,7 @@ export class HttpResponse {
   readonly headers: HttpResponseHeaders;
   /** The body. It is this response's own: nobody else holds or changes it. */
   readonly bytes: Buffer;
-  /** How many tries it took. */
+  /** How many tries it took, from 1; behind a redirect, those since the last one. */
   readonly attempts: number;
 
   constructor(status: number, headers: HttpResponseHeaders, bytes: Buffer, attempts: number) {
@@ -22,7 +26,7 @@ export class HttpResponse {
     return this.status >= 200 && this.status < 300;
   }
 
-  /** The body as UTF-8 text, without a byte-order mark. */
+  /** The body as UTF-8 text, without a byte-order mark. Decoded anew each time. */
   text(): string {
     return textOf(this.bytes);
   }

@@ -2,15 +2,15 @@ import { type Milliseconds, optionReader } from '@hotpath/core';
 
 /** How failed requests are tried again. Only idempotent ones are, and those with an idempotency key. */
 export interface HttpRetryOptions {
-  /** How many tries in all, the first included. Default 3. */
+  /** How many tries in all, the first included; from 1 to 100. Default 3. */
   readonly attempts?: number | undefined;
-  /** The upper end of the first pause, in milliseconds; it doubles with each try. Default 50. */
+  /** The upper end of the first pause, in milliseconds from 0; it doubles with each try. Default 50. */
   readonly baseMs?: Milliseconds | undefined;
-  /** The longest pause that is chosen here, in milliseconds. What a server asks for may be longer. Default 2,000. */
+  /** The longest pause that is chosen here, in milliseconds from 0. What a server asks for may be longer. Default 2,000. */
   readonly maxMs?: Milliseconds | undefined;
-  /** Which statuses are tried again. Default 408, 429, 502, 503, 504. */
+  /** Which statuses are tried again, from 400. Default 408, 429, 502, 503, 504. */
   readonly statuses?: readonly number[] | undefined;
-  /** Retries allowed as a share of requests, for each origin. Default 0.2. */
+  /** Retries allowed as a share (0 to 1) of an origin's requests in ten seconds. Default 0.2. */
   readonly budgetRatio?: number | undefined;
   /** Retries a second allowed besides, for each origin. Default 10. */
   readonly budgetPerSecond?: number | undefined;

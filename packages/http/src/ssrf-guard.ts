@@ -5,9 +5,9 @@ import { AddressRefused } from './internal/failure.ts';
 
 /** What the guard lets through besides public addresses, and what it refuses besides the others. */
 export interface SsrfGuardOptions {
-  /** Addresses and networks (`10.1.0.0/16`) that may be connected to although they are not public. */
+  /** Addresses and networks (`10.1.0.0/16`) that may be connected to although they are not public. Default: none. */
   readonly allow?: readonly string[] | undefined;
-  /** Addresses and networks that may not, although they are public. Goes before `allow`. */
+  /** Addresses and networks that may not, although they are public. Goes before `allow`. Default: none. */
   readonly deny?: readonly string[] | undefined;
 }
 

@@ -10,7 +10,7 @@ export interface HttpOriginStats {
   readonly connects: number;
   /** Requests given to a connection. */
   readonly dispatched: number;
-  /** `1 - connects / dispatched`: the share of requests that needed no new connection; 0 before the first. */
+  /** `1 - connects / dispatched`, at least 0: the share of requests that needed no new connection; 0 before the first. */
   readonly reuseRatio: number;
   /** Requests that wait for a connection. */
   readonly queued: number;
@@ -18,13 +18,15 @@ export interface HttpOriginStats {
   readonly inFlight: number;
   /** Connections that are there or being made. */
   readonly connections: number;
-  /** How long tries with an answer took, from the sending to the last byte. */
+  /** How long tries with an answer below 500 took, from the sending to the last byte. */
   readonly latency: LatencySummary;
+  /** Tries after a failed one. */
   readonly retries: number;
   /** Sent again at once: the connection was stale, or the server had not begun. */
   readonly replays: number;
+  /** Second tries beside a slow first. */
   readonly hedges: number;
-  /** Tries that counted against the origin. */
+  /** Tries that counted against the origin: lost or refused connections, timeouts, 5xx, broken answers. */
   readonly failures: number;
   /** `undefined` without a breaker. */
   readonly breaker: CircuitState | undefined;
@@ -32,8 +34,9 @@ export interface HttpOriginStats {
 
 /** What is going on in a client. */
 export interface HttpClientStats {
-  /** Requests that are not done, those that pause before another try included. */
+  /** Requests that are not done, those that pause before another try included; those that share an exchange are one. */
   readonly active: number;
+  /** Those that are there or being made, those of them that nobody uses, and how many there may be. */
   readonly connections: { readonly open: number; readonly idle: number; readonly max: number };
   /** By scheme, host and port. */
   readonly origins: Readonly<Record<string, HttpOriginStats>>;

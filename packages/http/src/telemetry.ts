@@ -1,6 +1,6 @@
 import { type EventChannel, eventChannel, type Milliseconds } from '@hotpath/core';
 
-/** `hotpath:http:request`: a request is over, with all its tries. */
+/** `hotpath:http:request`: a request is over, with all its tries; once for those that share an exchange. */
 export interface HttpRequestEvent {
   readonly method: string;
   readonly origin: string;
@@ -13,7 +13,7 @@ export interface HttpRequestEvent {
   readonly attempts: number;
   readonly queuedMs: Milliseconds;
   readonly totalMs: Milliseconds;
-  /** What was sent as `traceparent`. */
+  /** What was sent as `traceparent`; `undefined` when nothing was. */
   readonly traceparent: string | undefined;
 }
 
@@ -42,11 +42,13 @@ export interface HttpHedgeEvent {
   readonly delayMs: Milliseconds;
 }
 
-/** `hotpath:http:connect`: a connection was made, or could not be. */
+/** `hotpath:http:connect`: a connection of our own was made, or could not be. */
 export interface HttpConnectEvent {
   readonly origin: string;
-  readonly protocol: 'http/1.1' | 'h2' | 'dispatcher' | undefined;
+  /** `undefined` when there is none. */
+  readonly protocol: 'http/1.1' | 'h2' | undefined;
   readonly durationMs: Milliseconds;
+  /** Why not, as the platform has it; `undefined` when there is one. */
   readonly error: unknown;
 }
 

@@ -8,7 +8,7 @@ export interface HostAddress {
   readonly family: 4 | 6;
 }
 
-/** Finds a host's addresses; as `dns.lookup` with `all: true`. */
+/** Finds a host's addresses, and calls back once; as `dns.lookup` with `all: true`. */
 export type ResolveHost = (
   hostname: string,
   callback: (error: Error | null, addresses: readonly HostAddress[]) => void,

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '@hotpath/core';
 
-/** How long requests took. */
+/** How long requests took; the quantiles are at most 12.5 % too high. */
 export interface LatencySummary {
   readonly count: number;
   readonly meanMs: Milliseconds;

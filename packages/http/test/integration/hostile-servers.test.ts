@@ -120,6 +120,14 @@ describe('an answer that breaks the protocol', () => {
     });
   }
 
+  it('is a lost connection when it is told to go on with what was not waiting for that', async () => {
+    await using server = await answering(
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok',
+    );
+    await using client = createHttpClient({ baseUrl: server.url, ...once });
+    expect((await failureOf(client.get('/'))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+  });
+
   it('is a lost connection when it changes the protocol unasked', async () => {
     await using server = await answering(
       'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nfoo',
