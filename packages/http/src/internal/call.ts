@@ -16,12 +16,9 @@ import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
 import type { RedirectedRequest } from './redirect-step.ts';
-import { isIdempotent, isReplayable, replayReason } from './replay.ts';
+import { isIdempotent, isReplayable, MOST_RESENDS, replayReason } from './replay.ts';
 import { retryOrFail } from './retrying.ts';
 import { joinPath, redactUrl } from './target.ts';
-
-/** How often a request may be sent again because nobody had begun to process it. */
-const MOST_RESENDS = 5;
 
 /**
  * One request of a caller, from queue to body, through all its tries; as a timer, it is its own deadline.
@@ -55,6 +52,8 @@ export class Call extends WheelTimer implements AttemptOwner {
   redirects = 0;
   queuedMs: Milliseconds = 0;
   deadlineMs: Milliseconds = Number.POSITIVE_INFINITY;
+  /** The next try's place in the budget of the origin; 0 while there is none. */
+  reservation = 0;
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
   #observer: CallObserver | undefined;
@@ -157,6 +156,7 @@ export class Call extends WheelTimer implements AttemptOwner {
 
   /** Begins the next try. */
   next(): void {
+    this.reservation = 0;
     this.#pickBase();
     this.#admit(this.engine.clock.now());
   }
@@ -399,6 +399,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     wheel.disarm(this);
     if (this.#timer !== undefined) wheel.disarm(this.#timer);
     this.#leaveLimit?.abort();
+    if (this.reservation !== 0) this.origin.budget.release(this.reservation);
     calls.delete(this);
     if (calls.size === 0) this.engine.onCallsDone?.();
     this.origin.active--;

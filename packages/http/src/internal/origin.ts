@@ -39,7 +39,7 @@ export class Origin {
 
   /** Whether its circuit would let one more request through; while it is half-open that may be none. */
   get isAdmitting(): boolean {
-    return this.breaker === undefined || this.breaker.retryAfterMs === 0;
+    return this.breaker === undefined || (!this.isRefusing && this.breaker.retryAfterMs === 0);
   }
 
   /** Whether requests to it would be refused now, those that were let through before too. */

@@ -7,6 +7,7 @@ import type { Exchange, WireBody } from './exchange.ts';
 import { ClientClosed, toFailure } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
 import type { OriginPool } from './origin-pool.ts';
+import { MOST_RESENDS } from './replay.ts';
 import { parseAbsolute, redactUrl } from './target.ts';
 import { PRIORITY, Waiter } from './waiter-queue.ts';
 
@@ -44,6 +45,7 @@ class BorrowedExchange extends Waiter implements Exchange {
   readonly #pool: OriginPool;
   readonly #handler: Dispatcher.DispatchHandler;
   #connection: Connection | undefined;
+  #resends = 0;
 
   constructor(
     engine: Engine,
@@ -132,7 +134,8 @@ class BorrowedExchange extends Waiter implements Exchange {
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     this.#giveBack();
     // Nothing of it was written: another connection will do.
-    if (error !== NOT_SENT) this.#handler.onResponseError?.(controller, error);
+    if (error !== NOT_SENT || ++this.#resends > MOST_RESENDS)
+      this.#handler.onResponseError?.(controller, error);
     else if (!this.start()) this.failAsUnqueued();
   }
 

@@ -5,6 +5,9 @@ import { isConnectionLoss, NotProcessed } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
 import { headerOf } from './headers.ts';
 
+/** How often a request may be sent again because nobody had begun to process it. */
+export const MOST_RESENDS = 5;
+
 /** Whose effect is the same however often they are sent (RFC 9110, 9.2.2). */
 export const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set([
   'GET',

@@ -26,10 +26,12 @@ export function retryOrFail(
   const backoffMs = random() * Math.min(retry.maxMs, retry.baseMs * 2 ** (attempts - 1));
   const pauseMs = Math.max(backoffMs, retryAfterMs ?? 0);
   const isInTime = clock.now() + pauseMs < call.deadlineMs;
-  if (!isInTime || !origin.budget.tryReserve()) {
+  const reservation = isInTime ? origin.budget.tryReserve() : 0;
+  if (reservation === 0) {
     call.fail(error);
     return;
   }
+  call.reservation = reservation;
   origin.retries++;
   if (retryChannel.hasSubscribers) {
     retryChannel.publish({ method, origin: origin.key, attempt: attempts, error, pauseMs });

@@ -74,6 +74,23 @@ describe('connections', () => {
     await Promise.all(held);
   });
 
+  it('gives an origin its share as connections come back, though another one took all when it was alone', async () => {
+    let answered = 0;
+    await using first = await startHttp((request, response) =>
+      setTimeout(() => {
+        answered++;
+        echo(request, response);
+      }, 5),
+    );
+    await using second = await startHttp(echo);
+    await using client = createHttpClient({ baseUrl: first.url, connections: 4 });
+    const all = Promise.all(Array.from({ length: 400 }, () => client.get('/')));
+    await until(() => client.stats().connections.open === 4);
+    expect((await client.get(`${second.url}/`)).status).toBe(200);
+    expect(answered).toBeLessThan(100);
+    await all;
+  });
+
   it('closes an idle connection after keepAliveMs although the server would keep it longer', async () => {
     await using server = await startHttp(echo, (http) => {
       http.keepAliveTimeout = 60_000;

@@ -244,6 +244,7 @@ describe('HTTP/2', () => {
     expect(await client.postJson('/', {})).toEqual({ ok: true });
     expect(client.stats().origins[server.url]?.replays).toBe(2);
     expect((await failureOf(client.postJson('/never', {}))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+    expect(client.stats().origins[server.url]?.replays).toBe(2 + 5);
   });
 
   it('does not send a stream again that was reset while it was processed', async () => {

@@ -87,6 +87,38 @@ describe('stale connections', () => {
     expect(requests).toBe(3);
   });
 
+  it('does so only once, also where the second try gets a connection that was used before', async () => {
+    let deaths = 0;
+    await using server = await startTcp((socket) => {
+      socket.on('data', (data) => {
+        if (data.includes('/die')) {
+          deaths++;
+          socket.destroy();
+        } else setTimeout(() => socket.write(OK), data.includes('/slow') ? 100 : 0);
+      });
+    });
+    let lookUps = 0;
+    const client = createHttpClient({
+      baseUrl: `http://a.test:${server.port}`,
+      connections: 2,
+      retry: false,
+      timeoutMs: 2_000,
+      dns: {
+        ttlMs: 0,
+        // There is no third connection.
+        resolve: (_host, callback) => {
+          if (++lookUps <= 2) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        },
+      },
+    });
+    await Promise.all([client.get('/'), client.get('/')]);
+    const slow = client.get('/slow');
+    expect((await failureOf(client.get('/die'))).code).toBe('HOTPATH_HTTP_CONNECTION_LOST');
+    expect((await slow).status).toBe(200);
+    expect(deaths).toBe(2);
+    await client.close({ drainMs: 0 });
+  });
+
   it('does not meet another dead connection of the same age', async () => {
     await using server = await dyingServer((socket) => socket.destroy());
     await using client = createHttpClient({ baseUrl: server.url, retry: false });
@@ -254,6 +286,23 @@ describe('retries', () => {
     expect(requests).toBeGreaterThan(100);
   });
 
+  it('leaves what it was given of the budget to others when it is aborted before it tries again', async () => {
+    const { server, seen } = await failing(503, 503);
+    await using _ = server;
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      random: () => 0.5,
+      retry: { baseMs: 100, budgetRatio: 0, budgetPerSecond: 0.1 },
+    });
+    const abort = new AbortController();
+    const aborted = failureOf(client.get('/', { signal: abort.signal }));
+    await until(() => client.stats().origins[server.url]?.retries === 1);
+    abort.abort(new Error('gone'));
+    expect((await aborted).message).toBe('gone');
+    expect((await client.get('/')).attempts).toBe(2);
+    expect(seen).toHaveLength(3);
+  });
+
   it('tries again after a refused connection, and tells the last reason', async () => {
     await using server = await startHttp(echo);
     await using proxy = await startFaultProxy({ port: server.port });
@@ -416,6 +465,23 @@ describe('the rate limit', () => {
     await client.get('/other');
     expect(performance.now() - startMs).toBeGreaterThan(900);
     expect(client.stats().origins[server.url]).toMatchObject({ failures: 0, breaker: 'closed' });
+  });
+
+  it('is not cut short by a later 429 that asks for less', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/long') response.writeHead(429, { 'retry-after': '60' }).end();
+      else setTimeout(() => response.writeHead(429, { 'retry-after': '1' }).end(), 50);
+    });
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      rateLimit: { limit: 1_000, burst: 10 },
+      retry: false,
+      timeoutMs: 5_000,
+    });
+    await Promise.all(['/short', '/long'].map((path) => failureOf(client.get(path))));
+    const error = await failureOf(client.get('/'));
+    expect(error.code).toBe('HOTPATH_HTTP_RATE_LIMITED');
+    expect(error.retryAfterMs).toBeGreaterThan(50_000);
   });
 
   it('lets no more wait for the end of such a pause than may wait for the limit', async () => {

@@ -82,6 +82,8 @@ describe('redirects', () => {
       await using client = createHttpClient({ baseUrl: server.url, redirect: true });
       const response = await client.post('/from', { body: 'x', headers: { 'content-type': 'text/plain' } });
       expect(response.json<Echo>()).toMatchObject({ method, body });
+      const type = response.json<Echo>().headers['content-type'];
+      expect(type).toBe(method === 'GET' ? undefined : 'text/plain');
     }
   });
 
@@ -106,6 +108,38 @@ describe('redirects', () => {
       expect(error.status).toBe(503);
       expect(requests).toBe(expected);
     }
+  });
+
+  it('pay for tries where they lead to', async () => {
+    let requests = 0;
+    await using target = await startHttp((request, response) => {
+      if (++requests === 1) response.writeHead(503).end();
+      else echo(request, response);
+    });
+    await using server = await redirecting(302, () => `${target.url}/to`);
+    await using client = createHttpClient({
+      baseUrl: server.url,
+      redirect: true,
+      retry: { baseMs: 1, budgetRatio: 1, budgetPerSecond: 0 },
+    });
+    expect((await client.get('/from')).json<Echo>().url).toBe('/to');
+  });
+
+  it('are not followed to what is not http, nor with credentials, nor with a body that is gone', async () => {
+    for (const location of ['ftp://127.0.0.1/x', 'http://user:password@127.0.0.1:1/', 'http://[']) {
+      await using server = await redirecting(307, () => location);
+      await using client = createHttpClient({ baseUrl: server.url, redirect: true });
+      const error = await failureOf(client.get('/from'));
+      expect(error).toMatchObject({ code: 'HOTPATH_HTTP_REDIRECT_REFUSED', status: 307 });
+      expect(error.message).not.toContain('password');
+    }
+    await using server = await redirecting(307, () => '/to');
+    await using client = createHttpClient({ baseUrl: server.url, redirect: true });
+    async function* body(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('x');
+    }
+    const error = await failureOf(client.put('/from', { body: body() }));
+    expect(error.message).toContain('its body can be sent only once');
   });
 
   it('are checked by the guard at each hop', async () => {

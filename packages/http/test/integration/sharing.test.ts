@@ -57,6 +57,29 @@ describe('coalescing', () => {
     expect(requests()).toBe(3);
   });
 
+  it('does not share where anything differs that the answer may depend on', async () => {
+    const { server, requests } = await slowServer();
+    await using _ = server;
+    await using client = createHttpClient({ baseUrl: server.url, coalesce: true });
+    const different: Parameters<typeof client.get>[1][] = [
+      {},
+      { headers: { cookie: 'a=b' } },
+      { headers: { 'x-api-key': 'a' } },
+      { headers: { 'x-tenant': 'a' } },
+      { headers: { 'accept-language': 'de' } },
+      { maxResponseBytes: 1_000_000 },
+      { query: { a: 1 } },
+      { acceptStatus: () => true },
+      { coalesce: false },
+    ];
+    const answers = await Promise.all(different.map((options) => client.get('/', options)));
+    expect(requests()).toBe(different.length);
+    expect(answers[1]!.json<Echo>().headers).toMatchObject({ cookie: 'a=b' });
+    // Nor between what may be sent once only.
+    await Promise.all([1, 2].map(() => client.post('/', { body: 'x' })));
+    expect(requests()).toBe(different.length + 2);
+  });
+
   it('does not share between a relative and an absolute URL, nor when only one follows redirects', async () => {
     const slow: import('node:http').RequestListener = (request, response) =>
       setTimeout(() => {

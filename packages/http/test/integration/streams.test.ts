@@ -108,6 +108,28 @@ describe('server-sent events', () => {
     expect(from).toEqual([undefined, '1b', '2b']);
   });
 
+  it('are given up after so many connections in a row without an event', async () => {
+    let requests = 0;
+    await using server = await startHttp((request, response) => {
+      requests++;
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('retry: 1\n\n');
+      // One event sets the count back.
+      if (requests === 2) response.write('data: 1\n\n');
+      if (request.url === '/ends') response.end();
+      else setTimeout(() => response.destroy(), 5);
+    });
+    await using client = createHttpClient({ baseUrl: server.url });
+    const options = { reconnect: true, maxReconnects: 2 };
+    expect(await collect(client.events('/ends', options))).toHaveLength(1);
+    expect(requests).toBe(4);
+    requests = 0;
+    expect((await failureOf(collect(client.events('/breaks', options)))).code).toBe(
+      'HOTPATH_HTTP_CONNECTION_LOST',
+    );
+    expect(requests).toBe(4);
+  });
+
   it('are not taken for dead because their reader takes its time', async () => {
     await using server = await startHttp((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -210,6 +232,25 @@ describe('streams', () => {
     expect(await failureOf(read('/lost', 5_000))).toMatchObject({ family: 'unavailable', phase: 'body' });
     expect(await failureOf(read('/', 60))).toMatchObject({ code: 'HOTPATH_HTTP_TIMEOUT', phase: 'body' });
     expect(client.stats().active).toBe(0);
+  });
+
+  it('are as large as may be, and end where they would be larger', async () => {
+    await using server = await startHttp((request, response) => {
+      if (request.url === '/says') response.setHeader('content-length', 2_000);
+      response.write('x'.repeat(900));
+      setTimeout(() => response.end('x'.repeat(1_100)), 20);
+    });
+    await using client = createHttpClient({ baseUrl: server.url, maxResponseBytes: 10 });
+    const read = async (url: string, maxResponseBytes?: number): Promise<number> => {
+      let size = 0;
+      for await (const chunk of (await client.stream({ url, maxResponseBytes })).body) size += chunk.length;
+      return size;
+    };
+    for (const path of ['/says', '/does-not']) {
+      expect((await failureOf(read(path, 1_000))).code).toBe('HOTPATH_HTTP_TOO_LARGE');
+      expect(await read(path, 2_000)).toBe(2_000);
+      expect(await read(path)).toBe(2_000);
+    }
   });
 
   it('reject when the answer is a failure', async () => {
