@@ -1,9 +1,4 @@
 /** What the origins of these suites answer with. */
-export interface Policy {
-  readonly id: string;
-  readonly version: number;
-}
-
 export const policyBody: string = JSON.stringify({
   id: 'p-1',
   name: 'policy one',
@@ -16,8 +11,8 @@ export const policyBody: string = JSON.stringify({
   note: 'x'.repeat(30),
 });
 
-/** Throws when a result is not what the origin sent. */
+/** Throws when a result is not what the origin sent; a parsed text keeps the order of its keys. */
 export function checkPolicy(value: unknown): void {
-  const { id, version } = value as Policy;
-  if (id !== 'p-1' || version !== 3) throw new Error(`not the policy: ${JSON.stringify(value)}`);
+  const text = JSON.stringify(value);
+  if (text !== policyBody) throw new Error(`not the policy: ${text}`);
 }

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { hash } from 'node:crypto';
 import type { Generated } from 'kysely';
 import type pg from 'pg';
 
@@ -48,6 +49,18 @@ export function rowsOf(
     version: i + round,
     at: new Date(1.7e12 + i * 1_000),
   }));
+}
+
+/** How many rows were written, and a digest of all their columns. */
+export const DIGEST = `select count(*)::int as n, md5(string_agg(
+  concat_ws(',', id, name, status, version, (extract(epoch from at) * 1000)::bigint), ';' order by id)) as digest from written`;
+
+/** As the server makes it by {@link DIGEST}. */
+export function digestOf(rows: ReturnType<typeof rowsOf>): string {
+  const lines = rows.map(({ id, name, status, version, at }) =>
+    [id, name, status, version, at.getTime()].join(','),
+  );
+  return hash('md5', lines.join(';'), 'hex');
 }
 
 /** The rows column by column, as a hand-written unnest wants them. */
