@@ -33,19 +33,24 @@ interface AbortableOptions {
 export interface ConnectionSource {
   acquire(options?: AbortableOptions): Promise<PooledConnection>;
   release(connection: PooledConnection, error?: unknown): void;
+  /** Called before each query; throws when the connection that was acquired may be somebody else's by now. */
+  check?(): void;
 }
 
 class KyselyConnection implements DatabaseConnection {
   readonly connection: PooledConnection;
   readonly #executor: Executor;
+  readonly #source: ConnectionSource;
   broken: unknown;
 
-  constructor(executor: Executor, connection: PooledConnection) {
+  constructor(executor: Executor, source: ConnectionSource, connection: PooledConnection) {
     this.#executor = executor;
+    this.#source = source;
     this.connection = connection;
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    this.#source.check?.();
     return kyselyResult(await this.#executor.runOn(this.connection, query.sql, query.parameters));
   }
 
@@ -54,6 +59,7 @@ class KyselyConnection implements DatabaseConnection {
     chunkSize: number,
     { signal }: AbortableOptions = {},
   ): AsyncIterableIterator<QueryResult<R>> {
+    this.#source.check?.();
     const limits = { signal };
     const cursor = new CursorReader(this.#executor, this.connection, sql, parameters, chunkSize, limits);
     try {
@@ -89,6 +95,8 @@ export function kyselyResult<R>({ tag, rows }: StatementExchange): QueryResult<R
 class HotpathDriver implements Driver {
   readonly #executor: Executor;
   readonly #source: ConnectionSource;
+  /** What Kysely was given for each: it remembers every new one, which costs more than to find the last. */
+  readonly #lent = new WeakMap<PooledConnection, KyselyConnection>();
 
   constructor(executor: Executor, source: ConnectionSource) {
     this.#executor = executor;
@@ -98,7 +106,14 @@ class HotpathDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(options?: AbortableOptions): Promise<DatabaseConnection> {
-    return new KyselyConnection(this.#executor, await this.#source.acquire(options));
+    const connection = await this.#source.acquire(options);
+    let lent = this.#lent.get(connection);
+    if (lent === undefined) {
+      lent = new KyselyConnection(this.#executor, this.#source, connection);
+      this.#lent.set(connection, lent);
+    }
+    lent.broken = undefined;
+    return lent;
   }
 
   async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {

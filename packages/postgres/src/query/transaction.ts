@@ -29,7 +29,7 @@ export interface TransactionOptions {
   readonly timeoutMs?: Milliseconds | undefined;
 }
 
-/** A transaction that is open; not to be used after its callback has settled. */
+/** A transaction that is open; not to be used after its callback, or that of a transaction around it, has settled. */
 export interface Transaction<DB> {
   /** A Kysely within the transaction. */
   readonly kysely: Kysely<DB>;
@@ -153,17 +153,25 @@ export class TransactionScope<DB> implements Transaction<DB> {
   readonly #executor: Executor;
   readonly #connection: PooledConnection;
   readonly #options: QueryOptions;
+  /** The handle around a savepoint's. */
+  readonly #outer: TransactionScope<DB> | undefined;
   readonly #depth: number;
   #kysely: Kysely<DB> | undefined;
   #isOver = false;
   /** While a savepoint is open: to undo it undoes all that came after it, whoever did that. */
   #isBusy = false;
 
-  constructor(executor: Executor, connection: PooledConnection, options: QueryOptions, depth = 0) {
+  constructor(
+    executor: Executor,
+    connection: PooledConnection,
+    options: QueryOptions,
+    outer?: TransactionScope<DB>,
+  ) {
     this.#executor = executor;
     this.#connection = connection;
     this.#options = options;
-    this.#depth = depth;
+    this.#outer = outer;
+    this.#depth = outer === undefined ? 0 : outer.#depth + 1;
   }
 
   /**
@@ -199,6 +207,7 @@ export class TransactionScope<DB> implements Transaction<DB> {
       dialect: new HotpathDialect(this.#executor, {
         acquire: async () => this.#lend(),
         release: () => {},
+        check: () => void this.#lend(),
       }),
     });
     return this.#kysely;
@@ -225,12 +234,7 @@ export class TransactionScope<DB> implements Transaction<DB> {
     const name = `hotpath_${this.#depth + 1}`;
     await this.query(`savepoint ${name}`);
     try {
-      const inner = new TransactionScope<DB>(
-        this.#executor,
-        this.#connection,
-        this.#options,
-        this.#depth + 1,
-      );
+      const inner = new TransactionScope<DB>(this.#executor, this.#connection, this.#options, this);
       const result = await TransactionScope.run(inner, work);
       await this.query(`release ${name}`);
       return result;
@@ -246,7 +250,8 @@ export class TransactionScope<DB> implements Transaction<DB> {
     if (this.#options.signal?.aborted) return;
     const connection = this.#connection;
     await connection.cancelling;
-    if (!connection.usable) return;
+    // The transaction may have ended without waiting for its savepoint.
+    if (this.#hasEnded || !connection.usable) return;
     const limits = { timeoutMs: ROLLBACK_TIMEOUT_MS };
     // One that fails leaves a transaction that can only be rolled back.
     await this.#executor.runOn(connection, `rollback to ${name}`, undefined, limits).catch(() => {});
@@ -254,7 +259,14 @@ export class TransactionScope<DB> implements Transaction<DB> {
 
   /** @throws RejectedError (HOTPATH_PG_TRANSACTION_OVER) when the connection may be somebody else's. */
   #lend(): PooledConnection {
-    if (this.#isOver) throw transactionOver();
+    if (this.#hasEnded) throw transactionOver();
     return this.#connection;
+  }
+
+  /** A savepoint that nobody waited for ends with what is around it: the connection may be somebody else's then. */
+  get #hasEnded(): boolean {
+    for (let scope: TransactionScope<DB> | undefined = this; scope !== undefined; scope = scope.#outer)
+      if (scope.#isOver) return true;
+    return false;
   }
 }

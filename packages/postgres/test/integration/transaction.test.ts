@@ -1,5 +1,6 @@
 import { seededRandom } from '@hotpath/core';
 import { startFaultProxy } from '@hotpath/testkit';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Transaction } from '../../src/index.ts';
 import { codeOf, startDatabase, type TestDatabase } from './database.ts';
@@ -124,6 +125,57 @@ describe('transaction', () => {
     });
     expect(failed).toMatchObject({ code: 'HOTPATH_PG_TRANSACTION_BUSY', family: 'rejected' });
     expect([await balance(3), await balance(4)]).toEqual([32, 50]);
+  });
+
+  it.each([
+    ['returned', async () => {}],
+    [
+      'failed beside it',
+      async (left: Promise<unknown>) => {
+        await Promise.all([left, Promise.reject(new Error('beside it'))]);
+      },
+    ],
+  ])('keeps a savepoint whose transaction has %s away from who has the connection next', async (_, end) => {
+    const single = test.connect({ pool: { max: 1 } });
+    let goOn = (): void => {};
+    const hasNext = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const update = sql`update accounts set balance = 0 where id = 8`;
+    const isOver = { code: 'HOTPATH_PG_TRANSACTION_OVER' };
+    const left: Promise<unknown>[] = [];
+    const given: Transaction<unknown>[] = [];
+    const outer = single.transaction(async (transaction) => {
+      const begun = new Promise<void>((resolve) => {
+        const savepoint = transaction.transaction(async (one) => {
+          await one.transaction(async (two) => {
+            given.push(one, two);
+            await two.kysely.connection().execute(async (connection) => {
+              resolve();
+              await hasNext;
+              await expect(update.execute(connection)).rejects.toMatchObject(isOver);
+            });
+            await two.query('update accounts set balance = 0 where id = 8');
+          });
+        });
+        left.push(savepoint.catch((error) => error));
+      });
+      await begun;
+      await end(left[0]!);
+    });
+    await outer.catch(() => {});
+    await single.transaction((next) =>
+      next.transaction(async (savepoint) => {
+        await savepoint.query('update accounts set balance = 70 where id = 7');
+        goOn();
+        expect(await left[0]).toMatchObject(isOver);
+        for (const { kysely } of given) await expect(update.execute(kysely)).rejects.toMatchObject(isOver);
+        await savepoint.query('update accounts set balance = balance + 1 where id = 7');
+      }),
+    );
+    expect([await balance(7), await balance(8)]).toEqual([71, 100]);
+    await test.db.query('update accounts set balance = 100 where id = 7');
+    expect(single.stats().pool).toMatchObject({ opened: 1, openTransactions: 0 });
   });
 
   it('runs again as a whole after a serialisation failure', async () => {
