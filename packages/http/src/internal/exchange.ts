@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 
 /** A request body as undici takes it. */
@@ -6,10 +6,9 @@ export type WireBody = string | Buffer | Uint8Array | Readable | AsyncIterable<U
 
 /** Lets go of a body that nobody will send: what it holds open is closed. */
 export function discardBody(body: WireBody): void {
-  const { destroy, cancel } = (body ?? {}) as { destroy?: unknown; cancel?: unknown };
-  if (typeof destroy === 'function') destroy.call(body);
+  if (body instanceof Readable) body.destroy();
   // One that is being read is left to whoever reads it.
-  else if (typeof cancel === 'function') (cancel.call(body) as Promise<void>).catch(() => {});
+  else if (body instanceof ReadableStream) body.cancel().catch(() => {});
 }
 
 /**
