@@ -191,3 +191,45 @@ test('a subscriber that another server than the one asked has proves nothing, an
     await there.close();
   }
 });
+
+test('what proves that a subscriber is alive is when it asked, not when it was answered', async () => {
+  const [other, cache] = [await near.openUp(), await far.openUp({ maxStalenessMs: 400 })];
+  await other.set('a', 'old');
+  // By then the subscriber has proved itself, and what is read is kept for as long as it does.
+  await sleep(500);
+  await until(async () => (await cache.get('a')) === 'old' && cache.stats().l1.hits > 0);
+  const answered = Promise.withResolvers<void>();
+  path.alter = (bytes) => {
+    // The answer to a PING is on its way; what Redis publishes from now on is lost.
+    if (path.delayMs > 0 && /pong\r\n/i.test(bytes.toString('latin1'))) {
+      path.forget(SUBSCRIBER);
+      answered.resolve();
+    }
+    return bytes;
+  };
+  path.delayMs = 100;
+  await answered.promise;
+  expect(await other.set('a', 'new')).toEqual({ confirmed: true });
+  const sinceMs = performance.now();
+  let lastOldMs = sinceMs;
+  await until(async () => {
+    const askedMs = performance.now();
+    if ((await cache.get('a')) === 'old') lastOldMs = askedMs;
+    return askedMs - sinceMs > 800;
+  });
+  // It was asked 100 ms before that at the least, and its answer took as long again.
+  expect(lastOldMs - sinceMs).toBeLessThan(400 - 50);
+});
+
+test('a server that is a replica now is left for the one that the name leads to', async () => {
+  await using replica = await startRedis();
+  const there = new Caches({ port: replica.port });
+  await there.client().replicaof('127.0.0.1', 1);
+  await there.close();
+  path.target = replica.port;
+  const cache = far.open();
+  await until(() => /READONLY/.test(cache.stats().stateReason));
+  path.target = server.port;
+  await until(() => cache.state === 'up');
+  expect(await cache.set('a', 1)).toEqual({ confirmed: true });
+});

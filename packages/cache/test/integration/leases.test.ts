@@ -1,5 +1,6 @@
 import { type FaultProxy, type RedisServer, startFaultProxy, startRedis } from '@hotpath/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Cache } from '../../src/index.ts';
 import { Caches, sleep } from '../fixtures/caches.ts';
 import { until } from '../fixtures/fleet.ts';
 
@@ -194,4 +195,54 @@ test('a load whose value Redis refuses leaves the lease to the next at once', as
   } finally {
     await redis.config('SET', 'maxmemory', '0');
   }
+});
+
+test('a lease that was given to who waits no longer is given back as soon as that is known', async () => {
+  const [late, other] = [
+    await near.openUp({ softDeadlineMs: 50, hardDeadlineMs: 6_000 }),
+    await near.openUp(),
+  ];
+  server.freeze();
+  try {
+    expect(await late.getOrSet('a', () => 'own')).toBe('own');
+  } finally {
+    server.thaw();
+  }
+  const startedMs = performance.now();
+  expect(await other.getOrSet('a', () => 'other')).toBe('other');
+  // Left behind it would stand for 500 ms.
+  expect(performance.now() - startedMs).toBeLessThan(400);
+});
+
+describe('a value in its grace that only Redis has', () => {
+  const GRACE = { ttlMs: 50, graceMs: 60_000 };
+  const failure = new Error('no');
+
+  async function expired(): Promise<Cache> {
+    await (await near.openUp()).set('a', 'old', GRACE);
+    await sleep(70);
+    return near.openUp({ maxStalenessMs: 200 });
+  }
+
+  test('stands in for a load that fails', async () => {
+    const cache = await expired();
+    expect(await cache.getOrSet('a', () => Promise.reject(failure), GRACE)).toBe('old');
+    expect(cache.stats()).toMatchObject({ stale: 1, loadErrors: 1 });
+  });
+
+  test('does not where its key was invalidated meanwhile', async () => {
+    const cache = await expired();
+    const loading = Promise.withResolvers<string>();
+    const value = cache.getOrSet('a', () => loading.promise, GRACE);
+    await until(() => cache.stats().loadsInFlight === 1);
+    await cache.delete('a');
+    loading.reject(failure);
+    await expect(value).rejects.toBe(failure);
+  });
+
+  test('does not when the load took longer than the bound, as it may have been invalidated since', async () => {
+    const cache = await expired();
+    const load = () => sleep(300).then(() => Promise.reject(failure));
+    await expect(cache.getOrSet('a', load, GRACE)).rejects.toBe(failure);
+  });
 });
