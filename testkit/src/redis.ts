@@ -76,7 +76,7 @@ export async function launchRedis(
       directory,
       logFile: join(privateFolder, 'server.log'),
       stopSignal: 'SIGTERM',
-      isReady: () => answers(port),
+      isReady: (pid) => answers(port, pid),
     });
     try {
       await server.start();
@@ -116,10 +116,13 @@ function defaultArgs(port: number, directory: string): string[] {
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }
 
-async function answers(port: number): Promise<boolean> {
+async function answers(port: number, pid: number): Promise<boolean> {
   try {
     // One that wants a password is up as well; one that still loads its data is not.
-    return /^(PONG|-NOAUTH)/.test(await redisCommand(port, 'PING'));
+    const reply = await redisCommand(port, 'PING');
+    if (reply.startsWith('-NOAUTH')) return true;
+    // Two that were started at once may have drawn the same port: it is the other one's then, and ours is about to end.
+    return reply === 'PONG' && (await redisCommand(port, 'INFO', 'server')).includes(`process_id:${pid}\r\n`);
   } catch {
     return false;
   }

@@ -75,6 +75,13 @@ test('a server that can not start fails with the end of its log', async () => {
   expect(error).toMatchObject({ code: 'START_FAILED', message: expect.stringContaining('no-such-setting') });
 });
 
+test('a server is not taken for another one that answers on its port', async () => {
+  await using first = await startRedis();
+  const second = await startRedis({ port: first.port }).catch((error: unknown) => error);
+  expect(second).toBeInstanceOf(ServerError);
+  expect(second).toMatchObject({ code: 'START_FAILED' });
+});
+
 test('a cluster of three masters serves all slots', async () => {
   await using cluster = await startRedisCluster();
   expect(cluster.nodes).toHaveLength(3);
