@@ -35,10 +35,12 @@ const TIMER_SLACK_MS = 2;
 const PROBE_MS = 100;
 const LONGEST_PROBE_MS = 400;
 
+const nobody = (): void => {};
+
 class Operation {
   readonly sentMs: Milliseconds;
-  readonly resolve: (reply: unknown) => void;
-  readonly reject: (error: Error) => void;
+  resolve: (reply: unknown) => void;
+  reject: (error: Error) => void;
   isOverdue = false;
   timer: TimerHandle | undefined = undefined;
   constructor(sentMs: Milliseconds, resolve: (reply: unknown) => void, reject: (error: Error) => void) {
@@ -61,6 +63,8 @@ export class Link {
   #takesChanges = false;
   #overdue = 0;
   #reloads = 0;
+  /** The last command that was answered: see `specimen.ts`. */
+  specimen: Operation | undefined = undefined;
   #silentSinceMs: Milliseconds;
   #probeTimer: TimerHandle | undefined;
   #isClosed = false;
@@ -182,6 +186,8 @@ export class Link {
     counters.l2LatencyTotalMs += tookMs;
     if (tookMs > counters.l2LatencyMaxMs) counters.l2LatencyMaxMs = tookMs;
     operation.resolve(reply);
+    operation.resolve = operation.reject = nobody;
+    this.specimen = operation;
   }
 
   #finish(operation: Operation): boolean {

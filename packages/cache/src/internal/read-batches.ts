@@ -6,6 +6,7 @@ import { type Envelopes, keyHash } from './envelope.ts';
 import type { Leases } from './leases.ts';
 import { HEAD_BYTES, SEQUENCE_OFFSET, STORED_AT_OFFSET, scripts } from './scripts.ts';
 import type { ServerTime, Shard } from './shard.ts';
+import { Specimen } from './specimen.ts';
 import type { SharedReader } from './tier.ts';
 
 /** Up to this many reads of a turn go through a script that gives leases with the answer; more go as an MGET, which is cheaper for Redis. */
@@ -29,8 +30,10 @@ interface ReadBatchesOptions {
   readonly serverTime: ServerTime;
 }
 
+const NOBODY: readonly SharedReader[] = [];
+
 class Batch {
-  readonly readers: readonly SharedReader[];
+  readers: readonly SharedReader[];
   readonly token: string;
   readonly headAtSend: number;
   isReleased = false;
@@ -49,6 +52,7 @@ export class ReadBatches {
   readonly #tokenStart = randomBytes(8)
     .toString('base64url')
     .slice(0, 16 - TOKEN_DIGITS);
+  readonly #specimen = new Specimen();
   #tokens = 0;
 
   constructor(options: ReadBatchesOptions) {
@@ -61,7 +65,7 @@ export class ReadBatches {
       return;
     }
     shard.gathered = [reader];
-    setImmediate(() => this.#flush(shard));
+    this.#specimen.gathering = setImmediate(() => this.#flush(shard));
   }
 
   /** Nobody need wait any longer for what was asked. */
@@ -189,6 +193,8 @@ export class ReadBatches {
       else if (value === null && reader.wantsLease) retried.push(reader);
       else reader.onShared('missing', undefined, '');
     }
+    batch.readers = NOBODY;
+    this.#specimen.batch = batch;
     // They were read without a lease: once more, with one.
     if (retried.length > 0) this.#send(shard, retried, true);
   }
@@ -207,7 +213,9 @@ export class ReadBatches {
       if (!shard.mirror.invalidates(sequence, tags, reader)) {
         const ageMs = Math.max(0, nowMs - bytes.readDoubleBE(STORED_AT_OFFSET));
         // Throws where what a codec has made can't be frozen or copied for its readers.
-        reader.onShared('hit', { value, tags, lifetime, ageMs, bytes: bytes.byteLength }, '');
+        const shared = { value, tags, lifetime, ageMs, bytes: bytes.byteLength };
+        reader.onShared('hit', shared, '');
+        this.#specimen.keep(reader, opened, shared);
       } else if (reader.wantsLease) this.#acquire(shard, reader, ['0', '', sequence]);
       else reader.onShared('missing', undefined, '');
     } catch (error) {

@@ -53,9 +53,11 @@ export function encodeCommand(args: readonly Argument[]): string | Buffer {
   return Buffer.concat(pieces);
 }
 
+const NOTHING: Reply[] = [];
+
 /** An array whose items are still arriving. */
 class OpenArray {
-  readonly items: Reply[] = [];
+  items: Reply[] = [];
   readonly parent: OpenArray | undefined;
   readonly depth: number;
   missing: number;
@@ -73,6 +75,8 @@ class OpenArray {
  */
 export class ReplyDecoder {
   readonly #onReply: (reply: Reply) => void;
+  /** Used again and again: a reply is rarely more than one array. */
+  readonly #outermost = new OpenArray(0, undefined);
   #open: OpenArray | undefined;
   #pieces: Buffer[] = [];
   #held = 0;
@@ -172,6 +176,12 @@ export class ReplyDecoder {
       this.#take([]);
       return;
     }
+    if (this.#open === undefined) {
+      this.#open = this.#outermost;
+      this.#open.items = [];
+      this.#open.missing = count;
+      return;
+    }
     this.#open = new OpenArray(count, this.#open);
     if (this.#open.depth > MOST_DEPTH) throw new ProtocolError('arrays within arrays without end');
   }
@@ -182,6 +192,7 @@ export class ReplyDecoder {
       open.items.push(whole);
       if (--open.missing > 0) return;
       whole = open.items;
+      open.items = NOTHING;
       this.#open = open.parent;
     }
     this.#onReply(whole);
