@@ -33,6 +33,8 @@ export class ChangeLog {
   #keys = new Set<string>();
   #marks = new Set<Mark>();
   #isAll = false;
+  /** How many of the queued ones are being repeated. */
+  #taken = 0;
   /** In the order in which they came; those before `#oldest` are forgotten. */
   #recent: Confirmed[] = [];
   #oldest = 0;
@@ -44,7 +46,12 @@ export class ChangeLog {
     this.#maxChanges = maxChanges;
   }
 
+  /** How many keys and marks Redis is not known to have, those that are being repeated included. */
   get queued(): number {
+    return this.#waiting + this.#taken;
+  }
+
+  get #waiting(): number {
     return this.#keys.size + this.#marks.size + (this.#isAll ? 1 : 0);
   }
 
@@ -52,23 +59,31 @@ export class ChangeLog {
     if (this.#isAll) return;
     for (const key of change.keys) this.#keys.add(key);
     for (const mark of change.marks) this.#marks.add(mark);
-    if (change.isAll || this.queued > this.#maxChanges) {
+    if (change.isAll || this.#waiting > this.#maxChanges) {
       this.#isAll = true;
       this.#keys.clear();
       this.#marks.clear();
     }
   }
 
-  /** Takes what is queued, at most so many keys and marks of it. */
+  /** Takes what waits to be repeated, at most so many keys and marks of it; it counts as queued until `settle`. */
   take(most: number): Change | undefined {
-    if (this.#isAll) {
-      this.#isAll = false;
-      return EVERYTHING;
+    if (this.#waiting === 0) return undefined;
+    let change = EVERYTHING;
+    if (this.#isAll) this.#isAll = false;
+    else {
+      const keys = takeFrom(this.#keys, most);
+      const marks = takeFrom(this.#marks, most - keys.length);
+      change = { keys, marks, isAll: false };
     }
-    if (this.queued === 0) return undefined;
-    const keys = takeFrom(this.#keys, most);
-    const marks = takeFrom(this.#marks, most - keys.length);
-    return { keys, marks, isAll: false };
+    this.#taken += sizeOf(change);
+    return change;
+  }
+
+  /** What was taken has been repeated, or could not be and waits again. */
+  settle(change: Change, isDone: boolean): void {
+    this.#taken -= sizeOf(change);
+    if (!isDone) this.enqueue(change);
   }
 
   /** Remembers a change that Redis has, by the number that it gave it. */

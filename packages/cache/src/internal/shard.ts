@@ -168,11 +168,12 @@ export class Shard {
       change !== undefined;
       change = this.log.take(REPLAY_BATCH)
     ) {
+      let isDone = false;
       try {
         await this.apply(link, change);
-      } catch (error) {
-        this.log.enqueue(change);
-        throw error;
+        isDone = true;
+      } finally {
+        this.log.settle(change, isDone);
       }
       count += change.keys.length + change.marks.length;
       isClear ||= change.isAll;

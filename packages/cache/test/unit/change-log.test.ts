@@ -65,3 +65,22 @@ test('a queue that overflows becomes one invalidation of everything, and is whol
   log.enqueue(ofKeys('d'));
   expect(allOf(log)).toEqual([ofKeys('d')]);
 });
+
+test('what is being repeated is queued until it has been, and waits again when it could not be', () => {
+  const log = new ChangeLog(10);
+  log.enqueue(ofKeys('a', 'b', 'c'));
+  const first = log.take(2) as Change;
+  expect(log.queued).toBe(3);
+  log.settle(first, true);
+  expect(log.queued).toBe(1);
+  const second = log.take(2) as Change;
+  expect([second, log.take(2), log.queued]).toEqual([ofKeys('c'), undefined, 1]);
+  log.settle(second, false);
+  expect([log.queued, log.take(2)]).toEqual([1, ofKeys('c')]);
+  log.settle(second, true);
+  log.enqueue(EVERYTHING);
+  const all = log.take(2) as Change;
+  expect([all, log.take(2), log.queued]).toEqual([EVERYTHING, undefined, 1]);
+  log.settle(all, true);
+  expect(log.queued).toBe(0);
+});
