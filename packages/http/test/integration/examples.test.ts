@@ -50,9 +50,10 @@ describe('the examples of the doc comments', () => {
       for (const [name, example] of [
         ${examples.map(([name, code]) => `['${name}', async (client, use) => {{ ${code} }}],`).join('\n')}
       ] as [string, (client: any, use: (...values: unknown[]) => void) => Promise<void>][]) {
-        await using client = createHttpClient({ baseUrl: 'https://api.example.com/v1' });
+        const client = createHttpClient({ baseUrl: 'https://api.example.com/v1' });
         const used: string[] = [];
         await example(client, (...values) => used.push(values.join(' ')));
+        await client.close();
         console.log(name, '-', used.sort().join(', '));
       }
     `.replaceAll('https://api.example.com', server.url);
