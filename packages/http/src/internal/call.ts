@@ -1,6 +1,6 @@
 import { type Milliseconds, WheelTimer } from '@hotpath/core';
 import type { HttpErrorDetails } from '../errors.ts';
-import { replayChannel, requestChannel } from '../telemetry.ts';
+import { requestChannel } from '../telemetry.ts';
 import { isWhole, takeAnswer } from './answer.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { BaseUrl } from './base-urls.ts';
@@ -11,12 +11,12 @@ import { CallbackTimer } from './callback-timer.ts';
 import type { CallObserver, Engine } from './engine.ts';
 import { discardBody, type WireBody } from './exchange.ts';
 import { toFailure } from './failure.ts';
-import { headerOf } from './headers.ts';
 import { armHedge, dropRival, isWorthTaking } from './hedging.ts';
 import type { Origin, Verdict } from './origin.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
 import type { RedirectedRequest } from './redirect-step.ts';
-import { isIdempotent, isReplayable, MOST_RESENDS, replayReason } from './replay.ts';
+import { isIdempotent, isReplayable, replay } from './replay.ts';
+import { publishRequest } from './request-event.ts';
 import { retryOrFail } from './retrying.ts';
 import { joinPath, redactUrl } from './target.ts';
 
@@ -50,6 +50,10 @@ export class Call extends WheelTimer implements AttemptOwner {
   rival: Attempt | undefined;
   attempts = 0;
   redirects = 0;
+  /** How often it was sent again without counting a try. */
+  resends = 0;
+  /** Whether that was because a reused connection had died; it may be once. */
+  isReplayed = false;
   queuedMs: Milliseconds = 0;
   deadlineMs: Milliseconds = Number.POSITIVE_INFINITY;
   /** The next try's place in the budget of the origin; 0 while there is none. */
@@ -57,14 +61,12 @@ export class Call extends WheelTimer implements AttemptOwner {
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: unknown) => void;
   #observer: CallObserver | undefined;
-  #startedMs: Milliseconds = 0;
+  startedMs: Milliseconds = 0;
   #base: BaseUrl | undefined;
   #timer: CallbackTimer | undefined;
   #stream: BodyStream | undefined;
   #leaveLimit: AbortController | undefined;
   #settled = false;
-  #replayed = false;
-  #resends = 0;
 
   constructor(
     engine: Engine,
@@ -118,16 +120,16 @@ export class Call extends WheelTimer implements AttemptOwner {
       }
       signal.addEventListener('abort', this);
     }
-    this.#startedMs = clock.now();
+    this.startedMs = clock.now();
     if (timeoutMs !== Number.POSITIVE_INFINITY) {
-      this.deadlineMs = this.#startedMs + timeoutMs;
+      this.deadlineMs = this.startedMs + timeoutMs;
       wheel.arm(this, timeoutMs);
     }
     calls.add(this);
     this.origin.active++;
     this.#pickBase();
     this.origin.budget.recordCall();
-    this.#admit(this.#startedMs);
+    this.#admit(this.startedMs);
   }
 
   /** The caller's signal has aborted. */
@@ -260,7 +262,7 @@ export class Call extends WheelTimer implements AttemptOwner {
   }
 
   onFailure(attempt: Attempt, raw: unknown): void {
-    if (this.#replay(attempt, raw)) return;
+    if (replay(this, attempt, raw)) return;
     const failure = toFailure(raw, this.details(attempt));
     const verdict = failure.countsAgainstOrigin ? 'failure' : 'ignored';
     if (this.rival !== undefined && !isWorthTaking(this, attempt, verdict)) return;
@@ -280,7 +282,7 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.isIdempotent = isIdempotent(method, headers);
     this.isReplayable = isReplayable(body);
     this.attempts = 0;
-    this.#replayed = false;
+    this.isReplayed = false;
     origin.budget.recordCall();
     this.#admit(this.engine.clock.now());
   }
@@ -361,26 +363,6 @@ export class Call extends WheelTimer implements AttemptOwner {
     this.engine.wheel.arm(this.#timer, pauseMs);
   }
 
-  /** Sends again, without counting a try, what nobody has begun to process. */
-  #replay(attempt: Attempt, raw: unknown): boolean {
-    const reason = replayReason(this, attempt, raw);
-    if (reason === undefined || (reason === 'stale' && this.#replayed)) return false;
-    if (this.rival !== undefined || ++this.#resends > MOST_RESENDS) return false;
-    this.conclude(attempt, 'ignored');
-    this.origin.replays++;
-    this.attempts--;
-    if (reason === 'stale') {
-      this.#replayed = true;
-      // Its idle siblings are of the same age, and the second try must not meet another dead one.
-      this.engine.pool.dropIdle(attempt.target.pool);
-    }
-    if (replayChannel.hasSubscribers) {
-      replayChannel.publish({ method: this.method, origin: this.origin.key, reason });
-    }
-    this.next();
-    return true;
-  }
-
   /** Gives a try's permit back, once, and counts it. */
   conclude(attempt: Attempt, verdict: Verdict): void {
     if (attempt.isConcluded) return;
@@ -409,21 +391,6 @@ export class Call extends WheelTimer implements AttemptOwner {
       this.#observer = undefined;
     }
     this.spec.signal?.removeEventListener('abort', this);
-    if (requestChannel.hasSubscribers) this.#publish(error);
-  }
-
-  #publish(error: unknown): void {
-    const { method, origin, path, attempts, queuedMs, headers } = this;
-    requestChannel.publish({
-      method,
-      origin: origin.key,
-      path: redactUrl(path),
-      status: this.details().status,
-      error,
-      attempts,
-      queuedMs,
-      totalMs: this.engine.clock.now() - this.#startedMs,
-      traceparent: headerOf(headers, 'traceparent'),
-    });
+    if (requestChannel.hasSubscribers) publishRequest(this, error);
   }
 }

@@ -1,5 +1,6 @@
-import type { HttpReplayEvent } from '../telemetry.ts';
+import { type HttpReplayEvent, replayChannel } from '../telemetry.ts';
 import type { Attempt } from './attempt.ts';
+import type { Call } from './call.ts';
 import type { WireBody } from './exchange.ts';
 import { isConnectionLoss, NotProcessed } from './failure.ts';
 import { NOT_SENT } from './h1-connection.ts';
@@ -36,8 +37,8 @@ export function isReplayable(body: WireBody): boolean {
  * can't be told from a server that died at work, so it needs an idempotent request.
  * Source: the rule of Go's `net/http` Transport.
  */
-export function replayReason(
-  { isReplayable, isIdempotent }: { readonly isReplayable: boolean; readonly isIdempotent: boolean },
+function replayReason(
+  { isReplayable, isIdempotent }: Call,
   attempt: Attempt,
   raw: unknown,
 ): HttpReplayEvent['reason'] | undefined {
@@ -46,4 +47,24 @@ export function replayReason(
   if (raw instanceof NotProcessed) return 'not-processed';
   const isStale = isIdempotent && attempt.reused && !attempt.responded && isConnectionLoss(raw);
   return isStale ? 'stale' : undefined;
+}
+
+/** Sends again, without counting a try, what nobody has begun to process; whether it did. */
+export function replay(call: Call, attempt: Attempt, raw: unknown): boolean {
+  const reason = replayReason(call, attempt, raw);
+  if (reason === undefined || (reason === 'stale' && call.isReplayed)) return false;
+  if (call.rival !== undefined || ++call.resends > MOST_RESENDS) return false;
+  call.conclude(attempt, 'ignored');
+  call.origin.replays++;
+  call.attempts--;
+  if (reason === 'stale') {
+    call.isReplayed = true;
+    // Its idle siblings are of the same age, and the second try must not meet another dead one.
+    call.engine.pool.dropIdle(attempt.target.pool);
+  }
+  if (replayChannel.hasSubscribers) {
+    replayChannel.publish({ method: call.method, origin: call.origin.key, reason });
+  }
+  call.next();
+  return true;
 }
